@@ -1,0 +1,36 @@
+// Package encryption holds everything an account trusts: keys, the membership
+// log, the content epoch, envelopes, the hello between two members, linking of
+// new devices, the recovery phrase, and the file that keeps the secrets at rest.
+//
+// An account is a directed acyclic graph of signed operations, the membership
+// log. Its first operation, the genesis, is signed by the first device and by
+// the recovery key; the account id is its hash. Every other device is the target
+// of an add operation signed by a member, and its device id is a hash of that
+// operation. Who is a member is a pure function of the set of operations, so
+// every device that holds the same set names the same members, whatever the
+// order in which the operations arrived.
+//
+// A content epoch is a 32-byte secret that all members hold. From it come the
+// epoch tag (public, and a commitment to the secret), the key that encrypts
+// envelopes, the key under which two members greet each other, and others. An
+// epoch record carries the secret to the devices that may know it.
+//
+// An envelope is one signed and encrypted batch of changes of one writer. A
+// writer is a device and one lifetime of its database, so its id is a hash of
+// the device id and an instance nonce. The envelopes of one writer are numbered
+// and hash-chained. Decrypting an envelope proves nothing: authority comes from
+// a signature of a device that is a member.
+//
+// An Identity is this device's part: its keys, the account's log, the epoch. It
+// lives in one file, opened with an Unlock.
+//
+// The package does no network I/O, reads no clock and starts no goroutine.
+// Randomness comes from an injected reader, with one exception: the standard
+// library's HPKE draws its encapsulation randomness itself. Only disk.go touches
+// files.
+//
+// SPEC.md beside this file fixes every byte that is stored or sent; the files
+// under testdata/vectors pin it. Formats begin with a version and an algorithm
+// suite; both are refused when unknown, and neither is ever reused for another
+// meaning.
+package encryption

@@ -53,16 +53,10 @@ func (e *WordError) Unwrap() error { return e.Reason }
 //
 // It prints redacted through fmt, log/slog and the encoders; Words is the only way to the words. Copies share the
 // seed. The zero value holds no seed: its Words are nil.
-type RecoveryWords struct {
-	// seed is behind a function because fmt does not call methods on unexported fields: inside somebody else's
-	// struct an array, and for some verbs a pointer to one, would be printed. Of a function it prints the address.
-	seed func() *[recoverySeedSize]byte
-}
+type RecoveryWords struct{ seed Secret }
 
 // NewRecoveryWords returns the words for a seed.
-func NewRecoveryWords(seed [recoverySeedSize]byte) RecoveryWords {
-	return RecoveryWords{seed: func() *[recoverySeedSize]byte { return &seed }}
-}
+func NewRecoveryWords(seed Secret) RecoveryWords { return RecoveryWords{seed: seed} }
 
 // ParseRecoveryWords reads words that a person typed: any letter case, any blanks and line breaks between them.
 // The errors are ErrWordCount, ErrWordChecksum, or a *WordError with ErrWordUnknown for the first unknown word.
@@ -86,17 +80,18 @@ func ParseRecoveryWords(text string) (RecoveryWords, error) {
 	if packed[recoverySeedSize] != seedChecksum(&seed) {
 		return RecoveryWords{}, ErrWordChecksum
 	}
-	return NewRecoveryWords(seed), nil
+	return NewRecoveryWords(NewSecret(seed)), nil
 }
 
 // Words returns the 24 words in order. The caller owns the slice and should show it once and drop it.
 func (w RecoveryWords) Words() []string {
-	if w.seed == nil {
+	if w.seed.IsZero() {
 		return nil
 	}
+	seed := w.seed.Reveal()
 	var packed [recoverySeedSize + 1]byte
-	copy(packed[:], w.seed()[:])
-	packed[recoverySeedSize] = seedChecksum(w.seed())
+	copy(packed[:], seed[:])
+	packed[recoverySeedSize] = seedChecksum(&seed)
 	words := make([]string, recoveryWordCount)
 	for i := range words {
 		words[i] = wordlist[wordAt(&packed, i)]
@@ -104,13 +99,9 @@ func (w RecoveryWords) Words() []string {
 	return words
 }
 
-// Seed returns the 32 bytes that the words encode; all zero for the zero value.
-func (w RecoveryWords) Seed() [recoverySeedSize]byte {
-	if w.seed == nil {
-		return [recoverySeedSize]byte{}
-	}
-	return *w.seed()
-}
+// Seed returns the secret that the words encode; the zero Secret for the zero
+// value.
+func (w RecoveryWords) Seed() Secret { return w.seed }
 
 const redactedWords = "[recovery words redacted]"
 
@@ -155,7 +146,7 @@ type WordQuiz struct {
 
 // Quiz picks three distinct positions uniformly, using random. It fails when random does or when w is the zero value.
 func (w RecoveryWords) Quiz(random io.Reader) (*WordQuiz, error) {
-	if w.seed == nil {
+	if w.seed.IsZero() {
 		return nil, errors.New("quiz: no recovery words")
 	}
 	q := &WordQuiz{words: w}

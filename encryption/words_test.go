@@ -47,12 +47,12 @@ func TestRecoveryWordsAgainstBIP39(t *testing.T) {
 			t.Fatal(err)
 		}
 		seed := [32]byte(raw)
-		if got := strings.Join(NewRecoveryWords(seed).Words(), " "); got != v.words {
+		if got := strings.Join(NewRecoveryWords(NewSecret(seed)).Words(), " "); got != v.words {
 			t.Errorf("seed %s: words %q, want %q", v.seed, got, v.words)
 		}
 		parsed, err := ParseRecoveryWords(v.words)
-		if err != nil || parsed.Seed() != seed {
-			t.Errorf("parse %q: seed %x, error %v", v.words, parsed.Seed(), err)
+		if err != nil || parsed.Seed().Reveal() != seed {
+			t.Errorf("parse %q: seed %x, error %v", v.words, parsed.Seed().Reveal(), err)
 		}
 	}
 }
@@ -60,14 +60,14 @@ func TestRecoveryWordsAgainstBIP39(t *testing.T) {
 func TestRecoveryWordsRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seed := [32]byte(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "seed"))
-		words := NewRecoveryWords(seed).Words()
+		words := NewRecoveryWords(NewSecret(seed)).Words()
 		blank := rapid.SampledFrom([]string{" ", "  ", "\n", "\t \r\n", "\u00a0"}).Draw(t, "blank")
 		text := blank + strings.Join(words, blank) + blank
 		if rapid.Bool().Draw(t, "upper") {
 			text = strings.ToUpper(text)
 		}
 		parsed, err := ParseRecoveryWords(text)
-		if err != nil || parsed.Seed() != seed {
+		if err != nil || parsed.Seed().Reveal() != seed {
 			t.Fatalf("parse: %v", err)
 		}
 	})
@@ -147,7 +147,7 @@ func TestOneWrongWordIsMostlyNoticed(t *testing.T) {
 }
 
 func TestRecoveryWordsPrintRedacted(t *testing.T) {
-	words := NewRecoveryWords([32]byte(bytes.Repeat([]byte{0x7f}, 32)))
+	words := NewRecoveryWords(NewSecret([32]byte(bytes.Repeat([]byte{0x7f}, 32))))
 	quiz, err := words.Quiz(bytes.NewReader([]byte{1, 2, 3}))
 	if err != nil {
 		t.Fatal(err)
@@ -171,7 +171,7 @@ func TestRecoveryWordsPrintRedacted(t *testing.T) {
 }
 
 func TestQuizChecksAnswers(t *testing.T) {
-	words := NewRecoveryWords([32]byte{1, 2, 3})
+	words := NewRecoveryWords(NewSecret([32]byte{1, 2, 3}))
 	all := words.Words()
 	// 255 is rejected, 5 repeats, so the picked positions are 6, 24 and 1.
 	quiz, err := words.Quiz(bytes.NewReader([]byte{255, 5, 5, 23, 240, 24, 9}))
@@ -202,14 +202,14 @@ func TestQuizFailures(t *testing.T) {
 	if _, err := (RecoveryWords{}).Quiz(bytes.NewReader(make([]byte, 9))); err == nil {
 		t.Error("a quiz without words was made")
 	}
-	if _, err := NewRecoveryWords([32]byte{}).Quiz(bytes.NewReader([]byte{1, 2})); !errors.Is(err, io.EOF) {
+	if _, err := NewRecoveryWords(NewSecret([32]byte{})).Quiz(bytes.NewReader([]byte{1, 2})); !errors.Is(err, io.EOF) {
 		t.Errorf("short randomness: %v", err)
 	}
 }
 
 func TestQuizPositionsAreUniform(t *testing.T) {
 	counts := map[int]int{}
-	words := NewRecoveryWords([32]byte{})
+	words := NewRecoveryWords(NewSecret([32]byte{}))
 	for first := range 240 {
 		// One distinct first pick each; the other two are drawn from fixed bytes.
 		quiz, err := words.Quiz(bytes.NewReader([]byte{byte(first), 0, 1, 2}))

@@ -19,6 +19,14 @@ func NewMemory() *Memory { return &Memory{} }
 
 var _ Store = (*Memory)(nil)
 
+// Snapshot returns a store of its own with the records that m has now, in
+// constant time; later commits to either are not seen in the other.
+func (m *Memory) Snapshot() *Memory {
+	c := NewMemory()
+	c.root.Store(m.root.Load())
+	return c
+}
+
 // Get implements Store.
 func (m *Memory) Get(t Table, key []byte) ([]byte, error) {
 	if m.closed.Load() {

@@ -1,0 +1,206 @@
+package disk
+
+import (
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/starling-sync/starling/replica/store"
+)
+
+// op is one put or delete in Badger.
+type op struct {
+	key   []byte
+	value []byte // sealed; nil deletes
+}
+
+// cost is at least what Badger counts against the limit of a transaction.
+func (o op) cost() int64 {
+	if len(o.value) >= valueThreshold {
+		return int64(len(o.key)) + 32 // the value goes to the value log
+	}
+	return int64(len(o.key)+len(o.value)) + 16
+}
+
+// request is one batch on its way to the disk.
+type request struct {
+	ops   []op
+	cost  int64
+	bytes uint64
+	done  chan error // has room for the one answer
+}
+
+func (r *request) add(o op) {
+	r.ops = append(r.ops, o)
+	r.cost += o.cost()
+	r.bytes += uint64(len(o.key) + len(o.value))
+}
+
+// maxGroupBytes bounds what one transaction writes, values in the value log
+// included.
+const maxGroupBytes = 16 << 20
+
+// perOp is what Badger may add to the bytes of one operation in its files.
+const perOp = 64
+
+// committer writes requests in the order in which it takes them. Everything
+// but submit and close happens on its one goroutine.
+type committer struct {
+	db    *badger.DB
+	seal  *sealer
+	snaps *snapshots
+	space func(need uint64) error
+
+	queue   chan *request // has no buffer: a request is either waiting or taken
+	quit    chan struct{} // closed by close
+	stopped chan struct{} // closed when the goroutine has ended
+
+	ts     uint64 // of the newest transaction; owned by the goroutine
+	broken error  // why no commit is possible until the next Open; owned by the goroutine
+
+	// step is called between the steps of a commit through the journal. An
+	// error is a crash at that moment. Tests set it; nil is nothing.
+	step func(name string) error
+}
+
+func newCommitter(db *badger.DB, seal *sealer, snaps *snapshots, ts uint64) *committer {
+	return &committer{
+		db: db, seal: seal, snaps: snaps, ts: ts,
+		queue: make(chan *request), quit: make(chan struct{}), stopped: make(chan struct{}),
+	}
+}
+
+// submit returns when r is durable and visible, or was refused.
+func (c *committer) submit(r *request) error {
+	select {
+	case <-c.quit:
+		return store.ErrClosed
+	default:
+	}
+	select {
+	case c.queue <- r:
+		return <-r.done
+	case <-c.quit:
+		return store.ErrClosed
+	}
+}
+
+// close finishes the commit under way and refuses all others.
+func (c *committer) close() {
+	close(c.quit)
+	<-c.stopped
+}
+
+func (c *committer) run() {
+	defer close(c.stopped)
+	var next *request
+	for {
+		first := next
+		if first == nil {
+			select {
+			case first = <-c.queue:
+			case <-c.quit:
+				return
+			}
+		}
+		var group []*request
+		group, next = c.gather(first)
+		err := c.write(group)
+		for _, r := range group {
+			r.done <- err
+		}
+	}
+}
+
+// gather adds to first what else is waiting, as far as it fits into one
+// transaction. It returns also the request that did not fit, if any.
+func (c *committer) gather(first *request) (group []*request, rest *request) {
+	group = []*request{first}
+	ops, cost, bytes := len(first.ops), first.cost, first.bytes
+	for c.fits(ops, cost, bytes) {
+		select {
+		case r := <-c.queue:
+			ops, cost, bytes = ops+len(r.ops), cost+r.cost, bytes+r.bytes
+			if !c.fits(ops, cost, bytes) {
+				return group, r
+			}
+			group = append(group, r)
+		default:
+			return group, nil
+		}
+	}
+	return group, nil
+}
+
+// fits says whether so much can be one transaction of Badger.
+func (c *committer) fits(ops int, cost int64, bytes uint64) bool {
+	return int64(ops) < c.db.MaxBatchCount() && cost < c.db.MaxBatchSize() && bytes <= maxGroupBytes
+}
+
+// write makes a group durable and visible.
+func (c *committer) write(group []*request) error {
+	if c.broken != nil {
+		return c.broken
+	}
+	if r := group[0]; len(group) == 1 && !c.fits(len(r.ops), r.cost, r.bytes) {
+		return c.writeJournaled(r)
+	}
+	var need uint64
+	for _, r := range group {
+		need += r.bytes + perOp*uint64(len(r.ops))
+	}
+	if err := c.space(2 * need); err != nil { // the log, and later the table
+		return err
+	}
+	var ops []op
+	for _, r := range group {
+		ops = append(ops, r.ops...)
+	}
+	if err := c.transact(ops); err != nil {
+		return err
+	}
+	c.snaps.publish(c.ts)
+	return nil
+}
+
+// transact makes ops durable in one transaction, at the next timestamp, which
+// is not visible yet. After an error of the disk nothing more is written: what
+// an operating system keeps of a failed sync is unknown.
+func (c *committer) transact(ops []op) error {
+	txn := c.db.NewTransactionAt(c.ts, true)
+	defer txn.Discard()
+	for _, o := range ops {
+		if err := set(txn, o); err != nil {
+			return fmt.Errorf("commit: %w", err) // nothing was written
+		}
+	}
+	c.ts++
+	if err := txn.CommitAt(c.ts, nil); err != nil {
+		c.fail(err)
+		return c.broken
+	}
+	return nil
+}
+
+func set(txn *badger.Txn, o op) error {
+	if o.value == nil {
+		return txn.Delete(o.key)
+	}
+	return txn.Set(o.key, o.value)
+}
+
+// fail makes every later commit fail until the store is opened again.
+func (c *committer) fail(err error) {
+	c.broken = fmt.Errorf("commit: the store must be opened again: %w", err)
+}
+
+// at is the place between two steps where a test may crash the committer.
+func (c *committer) at(name string) error {
+	if c.step == nil {
+		return nil
+	}
+	err := c.step(name)
+	if err != nil {
+		c.fail(err)
+	}
+	return err
+}

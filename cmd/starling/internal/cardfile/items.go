@@ -39,7 +39,7 @@ func trimmed(f *vcard.Field) string { return strings.TrimSpace(unescape(f.Value)
 func phone(f *vcard.Field) string {
 	v := trimmed(f)
 	if strings.EqualFold(f.Params.Get("VALUE"), "uri") && len(v) > 4 && strings.EqualFold(v[:4], "tel:") {
-		v = v[4:]
+		v = strings.TrimSpace(v[4:])
 	}
 	return v
 }

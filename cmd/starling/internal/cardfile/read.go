@@ -86,4 +86,4 @@ var keptParams = map[string]bool{
 // token takes out what would end a name or a parameter.
 func token(s string) string { return tokenEnds.Replace(s) }
 
-var tokenEnds = strings.NewReplacer(";", "", ":", "", ".", "", `"`, "", `\`, "", "=", "")
+var tokenEnds = strings.NewReplacer("\r", " ", ";", "", ":", "", ".", "", `"`, "", `\`, "", "=", "")

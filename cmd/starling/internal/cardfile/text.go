@@ -5,7 +5,7 @@ import "strings"
 // The escapes of RFC 6350 section 3.4. A value is a list of components apart
 // by semicolons, each a list of texts apart by commas.
 
-var escaper = strings.NewReplacer(`\`, `\\`, "\n", `\n`, ",", `\,`, ";", `\;`)
+var escaper = strings.NewReplacer(`\`, `\\`, "\r\n", `\n`, "\n", `\n`, "\r", `\n`, ",", `\,`, ";", `\;`)
 
 func escape(s string) string { return escaper.Replace(s) }
 

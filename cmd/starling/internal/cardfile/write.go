@@ -25,9 +25,7 @@ func Write(w io.Writer, c *model.Contact) error {
 	v.items("TEL", c.Phones, escape)
 	v.items("EMAIL", c.Emails, escape)
 	v.items("ADR", c.Addresses, Address)
-	v.items("URL", c.Links, func(s string) string {
-		return strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(s)
-	})
+	v.items("URL", c.Links, linkEscaper.Replace)
 	v.line("END", "VCARD")
 	_, err := io.WriteString(w, v.out.String())
 	return err
@@ -119,3 +117,6 @@ func bracketed(label string) string {
 	}
 	return label
 }
+
+// linkEscaper leaves commas and semicolons alone: a URI is one value.
+var linkEscaper = strings.NewReplacer(`\`, `\\`, "\r\n", `\n`, "\n", `\n`, "\r", `\n`)

@@ -1,0 +1,153 @@
+package crdt
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/starling-sync/starling/crdt/change"
+)
+
+// history is what is known of the changes in a document, on top of base.
+type history struct {
+	base  *history
+	known map[Hash]uint64 // start operation
+	seqs  map[Writer]uint64
+}
+
+func newHistory(base *history) *history {
+	return &history{base: base, known: map[Hash]uint64{}, seqs: map[Writer]uint64{}}
+}
+
+func (h *history) add(c *Change) {
+	h.known[c.Hash] = c.StartOp
+	h.seqs[c.Actor] = c.Seq
+}
+
+// start returns the start operation of a change.
+func (h *history) start(hash Hash) (start uint64, ok bool) {
+	if start, ok = h.known[hash]; !ok && h.base != nil {
+		return h.base.start(hash)
+	}
+	return start, ok
+}
+
+// seq returns the last sequence number of a writer.
+func (h *history) seq(w Writer) uint64 {
+	if seq, ok := h.seqs[w]; ok || h.base == nil {
+		return seq
+	}
+	return h.base.seq(w)
+}
+
+// admits checks that c can follow what is known.
+func (h *history) admits(c *Change) error {
+	switch have := h.seq(c.Actor); {
+	case c.Seq > have+1:
+		return fmt.Errorf("sequence number %d after %d: %w", c.Seq, have, ErrMissing)
+	case c.Seq <= have:
+		return fmt.Errorf("sequence number %d: %w", c.Seq, ErrConflict)
+	}
+	for _, dep := range c.Deps {
+		start, ok := h.start(dep)
+		if !ok {
+			return fmt.Errorf("dependency %s: %w", dep, ErrMissing)
+		}
+		if c.StartOp < start {
+			return fmt.Errorf("start operation %d is below that of its dependency %s", c.StartOp, dep)
+		}
+	}
+	return nil
+}
+
+// loadHistory reads the changes of the core into d.history.
+func (d *Document) loadHistory() error {
+	if d.history != nil {
+		return nil
+	}
+	changes, err := d.doc.Changes()
+	if err != nil {
+		return fmt.Errorf("read the history: %w", err)
+	}
+	h := newHistory(nil)
+	for _, c := range changes {
+		parsed, err := change.Parse(c.Save())
+		if err != nil {
+			return fmt.Errorf("read the history: %w", err)
+		}
+		h.add(&parsed)
+	}
+	d.history = h
+	return nil
+}
+
+// Has says whether the document holds a change. A document that is broken
+// has none.
+func (d *Document) Has(h Hash) bool {
+	if d.broken != nil || d.loadHistory() != nil {
+		return false
+	}
+	_, ok := d.history.known[h]
+	return ok
+}
+
+// Apply takes in changes in causal order and skips those that it has. It
+// returns how many were new. Before anything reaches Automerge all of them
+// are checked: dependencies present, sequence numbers of each writer without
+// gap or repetition. Errors wrap ErrMissing or ErrConflict for these; when
+// an error wraps ErrBroken, the document must be dropped.
+func (d *Document) Apply(changes []Change) (int, error) {
+	if d.broken != nil {
+		return 0, d.broken
+	}
+	if err := d.loadHistory(); err != nil {
+		return 0, fmt.Errorf("apply changes: %w", err)
+	}
+	fresh, err := d.fresh(changes)
+	if err != nil || len(fresh) == 0 {
+		return 0, err
+	}
+	var raw []byte
+	for _, c := range fresh {
+		raw = append(raw, c.Plain()...)
+		d.heads = advance(d.heads, c)
+		d.actors[c.Actor] = struct{}{}
+		d.history.add(c)
+	}
+	if err := d.doc.LoadIncremental(raw); err != nil {
+		return 0, d.fail("apply changes", err)
+	}
+	if err := d.checkHeads(); err != nil {
+		return 0, d.fail("apply changes", err)
+	}
+	if err := d.refresh(); err != nil {
+		return 0, d.fail("apply changes", err)
+	}
+	return len(fresh), nil
+}
+
+// fresh returns the changes that the document does not have, after checking
+// that they can follow it in this order.
+func (d *Document) fresh(changes []Change) ([]*Change, error) {
+	ahead := newHistory(d.history)
+	var fresh []*Change
+	for i := range changes {
+		c := &changes[i]
+		if _, have := ahead.start(c.Hash); have {
+			continue
+		}
+		if err := ahead.admits(c); err != nil {
+			return nil, fmt.Errorf("apply change %s of %x: %w", c.Hash, c.Actor, err)
+		}
+		ahead.add(c)
+		fresh = append(fresh, c)
+	}
+	return fresh, nil
+}
+
+// advance returns the heads after c: without its dependencies, with its hash.
+func advance(heads []Hash, c *Change) []Hash {
+	out := slices.DeleteFunc(slices.Clone(heads), func(h Hash) bool { return slices.Contains(c.Deps, h) })
+	i := sort.Search(len(out), func(i int) bool { return out[i].Compare(c.Hash) > 0 })
+	return slices.Insert(out, i, c.Hash)
+}

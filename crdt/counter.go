@@ -1,0 +1,93 @@
+package crdt
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/automerge/automerge-go"
+)
+
+// Counter is a field of numbers that everybody can add to. Each writer has an
+// Automerge counter of its own, since two creations of one counter at the
+// same time lose one of them.
+//
+// Join: the sum over the writers, held within 64 bits.
+type Counter struct{ Field string }
+
+// CounterSource is a document or an edit of it.
+type CounterSource interface {
+	counts(field, element string) map[Writer]int64
+}
+
+// Join returns the sum.
+func (Counter) Join(counts map[Writer]int64) int64 {
+	var high, low int64 // the sum is high<<32 + low: neither can overflow
+	for _, n := range counts {
+		high += n >> 32
+		low += n & math.MaxUint32
+	}
+	high += low >> 32
+	switch {
+	case high > math.MaxInt32:
+		return math.MaxInt64
+	case high < math.MinInt32:
+		return math.MinInt64
+	default:
+		return high<<32 | low&math.MaxUint32
+	}
+}
+
+// Get returns the sum of an element, 0 if nobody counted.
+func (c Counter) Get(s CounterSource, element string) int64 {
+	return c.Join(s.counts(c.Field, element))
+}
+
+// Add counts by delta, which may be negative.
+func (c Counter) Add(e *Edit, element string, delta int64) error {
+	k := key{c.Field, element, e.doc.writer}
+	if err := checkField(c.Field); err != nil {
+		return fmt.Errorf("count %q: %w", k, err)
+	}
+	own, exists := e.counts(c.Field, element)[e.doc.writer]
+	if sum := own + delta; (sum > own) != (delta > 0) {
+		if delta == 0 {
+			return nil
+		}
+		return fmt.Errorf("count %q: %d and %d exceed 64 bits", k, own, delta)
+	}
+	e.over.putCounter(k, own+delta)
+	e.ops = append(e.ops, func(root *automerge.Map) error { return count(root, k, exists, delta) })
+	return nil
+}
+
+func count(root *automerge.Map, k key, exists bool, delta int64) error {
+	if !exists {
+		return root.Set(k.String(), automerge.NewCounter(delta))
+	}
+	v, err := root.Get(k.String())
+	if err != nil {
+		return fmt.Errorf("count %q: %w", k, err)
+	}
+	if v.Kind() != automerge.KindCounter {
+		return fmt.Errorf("count %q: it is no counter", k)
+	}
+	return v.Counter().Inc(delta)
+}
+
+func (d *Document) counts(field, element string) map[Writer]int64 {
+	return d.content.counters[field][element]
+}
+
+func (e *Edit) counts(field, element string) map[Writer]int64 {
+	over := e.over.counters[field][element]
+	if len(over) == 0 {
+		return e.doc.counts(field, element)
+	}
+	all := map[Writer]int64{e.doc.writer: over[e.doc.writer]}
+	for w, n := range e.doc.counts(field, element) {
+		if w != e.doc.writer {
+			all[w] = n
+		}
+	}
+	return all
+}

@@ -1,0 +1,198 @@
+package crdt
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/automerge/automerge-go"
+
+	"github.com/starling-sync/starling/crdt/change"
+)
+
+// Edit is one local change in the making. It reads as the document will read
+// after Commit. Nothing reaches the document before; an Edit that is dropped
+// leaves no trace. When the document changes meanwhile, the Edit is void.
+type Edit struct {
+	doc   *Document
+	now   int64
+	since uint64 // doc.edits at the beginning
+	lastN uint64
+	over  *content // what this edit has written
+	puts  map[key][]byte
+	ops   []func(*automerge.Map) error // texts and counters, in order
+}
+
+// Edit begins a change at now, in milliseconds since 1970. A clock that is
+// wrong does no harm; see After.
+func (d *Document) Edit(now int64) *Edit {
+	return &Edit{doc: d, now: now, since: d.edits, lastN: d.lastN, over: newContent(), puts: map[key][]byte{}}
+}
+
+// Writer returns who writes the change.
+func (e *Edit) Writer() Writer { return e.doc.writer }
+
+// Register implements Source.
+func (e *Edit) Register(field, element string) []Entry {
+	if r, ok := e.over.registers[field][element]; ok {
+		return r
+	}
+	return e.doc.Register(field, element)
+}
+
+// Elements implements Source.
+func (e *Edit) Elements(field string) []string {
+	over := e.over.registers[field]
+	if len(over) == 0 {
+		return e.doc.Elements(field)
+	}
+	all := maps.Clone(over)
+	maps.Copy(all, e.doc.content.registers[field])
+	return sortedKeys(all)
+}
+
+// own returns this writer's entry of a register, the zero Entry if none.
+func (e *Edit) own(field, element string) Entry {
+	for _, o := range e.Register(field, element) {
+		if o.Writer == e.doc.writer {
+			return o
+		}
+	}
+	return Entry{}
+}
+
+// NextN returns the n that the next Put will give its entry.
+func (e *Edit) NextN() uint64 { return e.lastN + 1 }
+
+// Write is what Put writes besides the stamp and n.
+type Write struct {
+	// Payload is anything that CBOR can hold; nil is null.
+	Payload any
+	// Seen and Context are as in Entry. Seen counts if both are there.
+	Seen    Vector
+	Context any
+}
+
+// ErrSpent says that a writer has used up its numbers.
+var ErrSpent = errors.New("the writer's counter is at its end")
+
+// Put writes this writer's entry of a register, with a new stamp and n.
+func (e *Edit) Put(field, element string, w Write) error {
+	if err := checkField(field); err != nil {
+		return fmt.Errorf("put %q: %w", field, err)
+	}
+	if e.lastN == math.MaxUint64 {
+		return fmt.Errorf("put %s/%s: %w", field, element, ErrSpent)
+	}
+	register := e.Register(field, element)
+	entry := Entry{Writer: e.doc.writer, Stamp: After(e.now, register), N: e.lastN + 1}
+	if err := entry.fill(w); err != nil {
+		return fmt.Errorf("put %s/%s: %w", field, element, err)
+	}
+	value, err := entry.encode()
+	if err != nil {
+		return fmt.Errorf("put %s/%s: %w", field, element, err)
+	}
+	k := key{field, element, e.doc.writer}
+	e.puts[k], e.lastN = value, entry.N
+	e.over.setRegister(field, element, withEntry(register, entry))
+	return nil
+}
+
+// fill sets what Write says.
+func (e *Entry) fill(w Write) (err error) {
+	if e.Payload, err = encodePayload("payload", w.Payload); err != nil {
+		return err
+	}
+	if len(w.Seen) > 0 {
+		e.Seen = maps.Clone(w.Seen)
+		return nil
+	}
+	if w.Context != nil {
+		e.Context, err = encodePayload("context", w.Context)
+	}
+	return err
+}
+
+// Empty says whether there is nothing to commit.
+func (e *Edit) Empty() bool { return len(e.puts) == 0 && len(e.ops) == 0 }
+
+// Commit makes the change and returns it, nil if nothing was written. After
+// an error that wraps ErrBroken the document must be dropped.
+func (e *Edit) Commit() (*Change, error) {
+	d := e.doc
+	if d.broken != nil {
+		return nil, d.broken
+	}
+	if e.since != d.edits {
+		return nil, errors.New("commit: the document changed after the edit began")
+	}
+	if e.Empty() {
+		return nil, nil
+	}
+	d.edits++ // whatever happens now, this edit and its siblings are spent
+	if err := e.perform(d.doc.RootMap()); err != nil {
+		return nil, d.fail("commit", err)
+	}
+	c, err := e.seal()
+	if err != nil {
+		return nil, d.fail("commit", err)
+	}
+	d.adopt(c, e)
+	return c, nil
+}
+
+// perform hands the writes to Automerge, in an order that is always the same.
+func (e *Edit) perform(root *automerge.Map) error {
+	names := make(map[string][]byte, len(e.puts))
+	for k, v := range e.puts {
+		names[k.String()] = v
+	}
+	for _, name := range sortedKeys(names) {
+		if err := root.Set(name, names[name]); err != nil {
+			return fmt.Errorf("write %q: %w", name, err)
+		}
+	}
+	for _, op := range e.ops {
+		if err := op(root); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// seal commits with a pinned time and reads the change back. The time is 0:
+// every entry has its stamp, and a second clock would only cost bytes.
+func (e *Edit) seal() (*Change, error) {
+	d := e.doc
+	hash, err := d.doc.Commit("", automerge.CommitOptions{Time: new(time.UnixMilli(0))})
+	if err != nil {
+		return nil, err
+	}
+	made, err := d.doc.Change(hash)
+	if err != nil {
+		return nil, err
+	}
+	c, err := change.Parse(made.Save())
+	if err != nil {
+		return nil, err
+	}
+	if c.Hash != Hash(hash) || c.Actor != d.writer || !slices.Equal(c.Deps, d.heads) {
+		return nil, fmt.Errorf("change %s is not the one that was made", c.Hash)
+	}
+	return &c, nil
+}
+
+// adopt brings the decoded content up to date without reading it back.
+func (d *Document) adopt(c *Change, e *Edit) {
+	d.heads = []Hash{c.Hash}
+	d.actors[c.Actor] = struct{}{}
+	d.lastN = e.lastN
+	if d.history != nil {
+		d.history.add(c)
+	}
+	d.content.adopt(e.over)
+}

@@ -14,6 +14,7 @@ const (
 	labelOperationHash    label = "starling/operation hash/v1"
 	labelMembershipDigest label = "starling/membership digest/v1"
 	labelHelloTranscript  label = "starling/hello transcript/v1"
+	labelEpochWraps       label = "starling/epoch wraps/v1"
 )
 
 // Signatures.
@@ -34,17 +35,17 @@ const (
 
 // Key derivation from an epoch secret.
 const (
-	labelEpochTag        label = "starling/epoch tag/v1"
-	labelEpochData       label = "starling/epoch data key/v1"
-	labelEpochControl    label = "starling/epoch control key/v1"
-	labelEpochPrevious   label = "starling/epoch previous secrets key/v1"
-	labelEpochDiscovery  label = "starling/epoch discovery key/v1"
-	labelEpochMailbox    label = "starling/epoch mailbox key/v1"
-	labelHelloKey        label = "starling/hello key/v1"
-	labelHostSeed        label = "starling/host seed/v1"
-	labelServiceName     label = "starling/service name/v1"
-	labelSecretsFileKey  label = "starling/secrets file key/v1"
-	labelSecretsFileSalt label = "starling/secrets file passphrase/v1"
+	labelEpochTag              label = "starling/epoch tag/v1"
+	labelEpochData             label = "starling/epoch data key/v1"
+	labelEpochControl          label = "starling/epoch control key/v1"
+	labelEpochPrevious         label = "starling/epoch previous secrets key/v1"
+	labelEpochDiscovery        label = "starling/epoch discovery key/v1"
+	labelEpochMailbox          label = "starling/epoch mailbox key/v1"
+	labelHelloKey              label = "starling/hello key/v1"
+	labelHostSeed              label = "starling/host seed/v1"
+	labelServiceName           label = "starling/service name/v1"
+	labelSecretsFileKey        label = "starling/secrets file key/v1"
+	labelSecretsFilePassphrase label = "starling/secrets file passphrase/v1"
 )
 
 // Associated data of symmetric encryption, and info of HPKE.
@@ -57,19 +58,19 @@ const (
 	labelSecretsFileSeal label = "starling/secrets file seal/v1"
 )
 
-// Pairing: the ticket, the two message authentication codes, the digits.
+// Pairing and its ticket: hashes, keys derived from the invite's secret, and the
+// signature that ends it.
 const (
-	labelPairTranscript  label = "starling/pair transcript/v1"
-	labelPairCommitment  label = "starling/pair commitment/v1"
-	labelPairInviteKey   label = "starling/pair invite key/v1"
-	labelPairMACInviter  label = "starling/pair mac inviter/v1"
-	labelPairMACJoiner   label = "starling/pair mac joiner/v1"
-	labelPairDigits      label = "starling/pair digits/v1"
-	labelPairRequest     label = "starling/pair request transcript/v1"
-	labelPairChannel     label = "starling/pair channel key/v1"
-	labelPairFinish      label = "starling/pair finish/v1"
-	labelTicketChecksum  label = "starling/ticket checksum/v1"
-	labelPhraseIntegrity label = "starling/recovery phrase/v1"
+	labelTicketChecksum label = "starling/ticket checksum/v1"
+	labelPairCommitment label = "starling/pair commitment/v1"
+	labelPairRequest    label = "starling/pair request transcript/v1"
+	labelPairTranscript label = "starling/pair transcript/v1"
+	labelPairMACHello   label = "starling/pair mac hello/v1"
+	labelPairMACInviter label = "starling/pair mac inviter/v1"
+	labelPairMACJoiner  label = "starling/pair mac joiner/v1"
+	labelPairMACWelcome label = "starling/pair mac welcome/v1"
+	labelPairDigits     label = "starling/pair digits/v1"
+	labelPairFinish     label = "starling/pair finish/v1"
 )
 
 // message is the form of everything that is hashed or signed under a label:

@@ -10,11 +10,12 @@ import (
 // membershipLog is the set of admitted operations. It is not safe for concurrent
 // use; Identity guards its own.
 type membershipLog struct {
-	account AccountID
-	ops     []*operation // causal order; append-only
-	byHash  map[Hash]*operation
-	adds    map[DeviceID]int // index of the operation that added the device
-	heads   map[Hash]bool    // operations that no other one names as a parent
+	account  AccountID
+	ops      []*operation // causal order; append-only
+	byHash   map[Hash]*operation
+	adds     map[DeviceID]int // index of the operation that added the device
+	heads    map[Hash]bool    // operations that no other one names as a parent
+	resolved []*operation     // members(ops)
 }
 
 func newLog(account AccountID) *membershipLog {
@@ -28,7 +29,7 @@ func newLog(account AccountID) *membershipLog {
 func (l *membershipLog) clone() *membershipLog {
 	return &membershipLog{
 		account: l.account, ops: slices.Clone(l.ops), byHash: maps.Clone(l.byHash),
-		adds: maps.Clone(l.adds), heads: maps.Clone(l.heads),
+		adds: maps.Clone(l.adds), heads: maps.Clone(l.heads), resolved: l.resolved,
 	}
 }
 
@@ -53,6 +54,9 @@ func (l *membershipLog) admit(raws [][]byte) (added []*operation, err error) {
 			added = append(added, op)
 		}
 		waiting = still
+	}
+	if len(added) != 0 {
+		l.resolved = members(l.ops)
 	}
 	for _, op := range waiting {
 		errs = append(errs, fmt.Errorf("operation %v: %w", op.hash, ErrMissingParents))
@@ -205,4 +209,14 @@ type digestInput struct {
 // digest names the set of operations.
 func (l *membershipLog) digest() Hash {
 	return labelMembershipDigest.hash(encode(digestInput{Account: l.account, Heads: l.sortedHeads()}))
+}
+
+// member looks a current member up.
+func (l *membershipLog) member(d DeviceID) (Member, bool) {
+	for _, op := range l.resolved {
+		if op.member.ID == d {
+			return op.member, true
+		}
+	}
+	return Member{}, false
 }

@@ -10,20 +10,21 @@ import (
 const redacted = "[redacted]"
 
 // Secret is 32 secret bytes. It prints as "[redacted]" under every verb, in JSON,
-// as text and in slog. The bytes stand behind a pointer, because fmt prints the
-// unexported fields of a foreign struct without asking their methods. The zero
-// value holds no secret. Memory is not wiped: Go cannot promise it.
-type Secret struct{ value *[32]byte }
+// as text and in slog. The bytes stand behind a function, because fmt prints the
+// unexported fields of a foreign struct without asking their methods, and under
+// an unfitting verb it even follows a pointer. The zero value holds no secret.
+// Memory is not wiped: Go cannot promise it.
+type Secret struct{ value func() *[32]byte }
 
 // NewSecret copies b into a Secret.
-func NewSecret(b [32]byte) Secret { return Secret{value: &b} }
+func NewSecret(b [32]byte) Secret { return Secret{value: func() *[32]byte { return &b }} }
 
 // Reveal returns a copy of the bytes; zeros for the zero Secret.
 func (s Secret) Reveal() [32]byte {
 	if s.value == nil {
 		return [32]byte{}
 	}
-	return *s.value
+	return *s.value()
 }
 
 // IsZero reports whether s holds no secret.
@@ -40,7 +41,7 @@ func (s Secret) slice() []byte {
 	if s.value == nil {
 		panic("encryption: use of an absent secret")
 	}
-	return s.value[:]
+	return s.value()[:]
 }
 
 func (Secret) String() string               { return redacted }
@@ -56,5 +57,5 @@ func newSecret(random io.Reader) (Secret, error) {
 	if _, err := io.ReadFull(random, b[:]); err != nil {
 		return Secret{}, fmt.Errorf("draw a secret: %w", err)
 	}
-	return Secret{value: &b}, nil
+	return NewSecret(b), nil
 }

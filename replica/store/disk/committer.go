@@ -49,17 +49,18 @@ type committer struct {
 	seal  *sealer
 	snaps *snapshots
 	space func(need uint64) error
+	// collect is called after collectEvery bytes of values went to the value log.
+	collect func()
 
 	queue   chan *request // has no buffer: a request is either waiting or taken
 	quit    chan struct{} // closed by close
 	stopped chan struct{} // closed when the goroutine has ended
 
+	logged uint64 // bytes to the value log since collect; owned by the goroutine
 	ts     uint64 // of the newest transaction; owned by the goroutine
 	broken error  // why no commit is possible until the next Open; owned by the goroutine
 
-	// step is called between the steps of a commit through the journal. An
-	// error is a crash at that moment. Tests set it; nil is nothing.
-	step func(name string) error
+	step func(name string) error // see Config
 }
 
 func newCommitter(db *badger.DB, seal *sealer, snaps *snapshots, ts uint64) *committer {
@@ -178,7 +179,20 @@ func (c *committer) transact(ops []op) error {
 		c.fail(err)
 		return c.broken
 	}
+	c.countLogged(ops)
 	return nil
+}
+
+func (c *committer) countLogged(ops []op) {
+	for _, o := range ops {
+		if len(o.value) >= valueThreshold {
+			c.logged += uint64(len(o.value))
+		}
+	}
+	if c.logged >= collectEvery && c.collect != nil {
+		c.logged = 0
+		c.collect()
+	}
 }
 
 func set(txn *badger.Txn, o op) error {

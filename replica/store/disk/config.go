@@ -12,13 +12,14 @@ import (
 const DefaultReserve = 64 << 20
 
 // Sizes of Badger in bytes, chosen for a small resident set. They do not
-// affect what is on disk. A batch may fill 15 % of a memtable, and
-// valueThreshold must not be more than that.
+// affect what is on disk. A transaction may fill 15 % of a memtable, and
+// valueThreshold must not be more than that, nor more than 1 MiB. It is as
+// high as it can be, because deleted values leave the value log late.
 const (
-	memTableSize   = 4 << 20
+	memTableSize   = 7 << 20
 	baseTableSize  = 1 << 20
 	valueLogSize   = 16 << 20
-	valueThreshold = 512 << 10
+	valueThreshold = 1 << 20
 	blockCacheSize = 8 << 20
 	indexCacheSize = 4 << 20
 )
@@ -44,6 +45,10 @@ type Config struct {
 	// Log receives what Badger reports, at the levels debug and warn. Nil
 	// discards it.
 	Log *slog.Logger
+
+	// step is called between the steps of a commit through the journal. An
+	// error is a crash at that moment; nil is none. For tests.
+	step func(name string) error
 }
 
 // validate returns a copy with the defaults filled in.
@@ -80,6 +85,7 @@ func (c *Config) badger(dir string) badger.Options {
 		WithBaseTableSize(baseTableSize).
 		WithValueThreshold(valueThreshold).
 		WithValueLogFileSize(valueLogSize).
+		WithCompactL0OnClose(true). // see collect.go
 		WithBlockCacheSize(blockCacheSize).
 		WithIndexCacheSize(indexCacheSize)
 }

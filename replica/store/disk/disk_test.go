@@ -5,10 +5,7 @@ import (
 
 	"github.com/starling-sync/starling/replica/store"
 	"github.com/starling-sync/starling/replica/store/storetest"
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func testConfig() *Config {
 	c := &Config{}

@@ -53,13 +53,17 @@ func open(dir string, config *Config) (*Store, error) {
 	ts := db.MaxVersion()
 	s := &Store{dir: dir, config: config, db: db, seal: seal, snaps: newSnapshots(ts, db.SetDiscardTs)}
 	s.commit = newCommitter(db, seal, s.snaps, ts)
+	s.commit.step = config.step
 	s.commit.space = func(need uint64) error {
 		return requireSpace(config.FreeSpace, dir, need, config.Reserve)
 	}
 	if err := s.start(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	s.gc = newCollector(db, s.commit.space, config.Log.Warn)
+	s.commit.collect = s.gc.wake
 	go s.commit.run()
+	go s.gc.run()
 	return s, nil
 }
 

@@ -18,6 +18,7 @@ type Store struct {
 	seal   *sealer
 	snaps  *snapshots
 	commit *committer
+	gc     *collector
 
 	closing  sync.Once
 	closeErr error // set by closing
@@ -137,6 +138,7 @@ func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.commit.close()
 		s.snaps.close()
+		s.gc.close()
 		if err := s.db.Close(); err != nil {
 			s.closeErr = fmt.Errorf("close store %s: %w", s.dir, err)
 		}

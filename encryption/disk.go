@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
+	"os" //lint:allow os the identity file and key files are this package's own, and this is the one file that touches them
 	"path/filepath"
 )
 

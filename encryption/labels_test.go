@@ -37,7 +37,7 @@ func declaredLabels(t *testing.T) map[string]string {
 }
 
 func TestLabelsAreDistinctAndWellFormed(t *testing.T) {
-	form := regexp.MustCompile(`^starling/[a-z0-9 ]+/v[0-9]+$`)
+	form := regexp.MustCompile(`^starling/[a-z0-9-]+/v[0-9]+$`)
 	seen := map[string]string{}
 	all := declaredLabels(t)
 	if len(all) < 30 {

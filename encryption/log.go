@@ -173,11 +173,11 @@ func (l *membershipLog) lastOf(author DeviceID, past bitset) (seq uint64, at Has
 // make the outcome depend on the order of delivery.
 func (l *membershipLog) checkRoom(op *operation) error {
 	n := 0
-	for _, i := range l.adds {
-		if op.past.has(i) {
+	op.past.each(func(i int) {
+		if l.adds[l.ops[i].member.ID] == i {
 			n++
 		}
-	}
+	})
 	if n >= MaxDevices {
 		return ErrTooManyDevices
 	}

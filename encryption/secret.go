@@ -39,6 +39,7 @@ func (s Secret) Equal(o Secret) bool {
 // slice returns the bytes themselves, for calls that do not keep them.
 func (s Secret) slice() []byte {
 	if s.value == nil {
+		// unreachable: secrets are made by newSecret and NewSecret, and never left zero in what is used
 		panic("encryption: use of an absent secret")
 	}
 	return s.value()[:]

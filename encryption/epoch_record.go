@@ -2,8 +2,6 @@ package encryption
 
 import (
 	"bytes"
-	"crypto/ed25519"
-	"crypto/hpke"
 	"fmt"
 	"io"
 	"math/bits"
@@ -66,7 +64,7 @@ type recipient struct {
 }
 
 // sealEpochRecord writes the record of the account's first epoch.
-func sealEpochRecord(e *epoch, account AccountID, author DeviceID, key ed25519.PrivateKey,
+func sealEpochRecord(e *epoch, account AccountID, author DeviceID, key signingKey,
 	digest Hash, to []recipient, random io.Reader) ([]byte, error) {
 	wraps, err := wrapSecret(e, account, to, random)
 	if err != nil {
@@ -162,7 +160,7 @@ func parseEpochRecord(raw []byte) (*epochRecord, error) {
 
 // unwrap finds the wrap that key opens. The tag commits to the secret, so no
 // wrap can hand a recipient another one.
-func (r *epochRecord) unwrap(account AccountID, key hpke.PrivateKey) (*epoch, error) {
+func (r *epochRecord) unwrap(account AccountID, key hpkeKey) (*epoch, error) {
 	for _, w := range r.Wraps {
 		plain, err := hpkeOpen(key, hpkeInfo(labelEpochWrap, account, r.Tag[:]), w)
 		if err != nil {

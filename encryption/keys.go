@@ -35,9 +35,15 @@ func (l label) derive(secret Secret, context []byte) Secret {
 type deviceKeys struct {
 	signingSeed Secret
 	hpkeSeed    Secret
-	signing     ed25519.PrivateKey
-	hpke        hpke.PrivateKey
+	signing     signingKey
+	hpke        hpkeKey
 }
+
+// Private keys stand behind functions for the reason that a Secret does.
+type (
+	signingKey func() ed25519.PrivateKey
+	hpkeKey    func() hpke.PrivateKey
+)
 
 func newDeviceKeys(random io.Reader) (*deviceKeys, error) {
 	signing, err := newSecret(random)
@@ -56,17 +62,19 @@ func keysFromSeeds(signing, box Secret) (*deviceKeys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hpke key: %w", err)
 	}
+	private := ed25519.NewKeyFromSeed(signing.slice())
 	return &deviceKeys{
 		signingSeed: signing, hpkeSeed: box,
-		signing: ed25519.NewKeyFromSeed(signing.slice()), hpke: k,
+		signing: func() ed25519.PrivateKey { return private },
+		hpke:    func() hpke.PrivateKey { return k },
 	}, nil
 }
 
 func (k *deviceKeys) signingPublic() []byte {
-	return k.signing.Public().(ed25519.PublicKey)
+	return k.signing().Public().(ed25519.PublicKey)
 }
 
-func (k *deviceKeys) hpkePublic() []byte { return k.hpke.PublicKey().Bytes() }
+func (k *deviceKeys) hpkePublic() []byte { return k.hpke().PublicKey().Bytes() }
 
 // Format keeps the keys out of anything that prints a struct which holds them.
 func (*deviceKeys) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
@@ -78,8 +86,8 @@ func recoveryKeys(seed Secret) (*deviceKeys, error) {
 }
 
 // sign signs label ‖ 0 ‖ body.
-func (l label) sign(key ed25519.PrivateKey, body []byte) []byte {
-	return ed25519.Sign(key, l.message(body))
+func (l label) sign(key signingKey, body []byte) []byte {
+	return ed25519.Sign(key(), l.message(body))
 }
 
 // verify checks a signature over label ‖ 0 ‖ body.
@@ -109,8 +117,8 @@ func hpkeSeal(public, info, plain []byte) ([]byte, error) {
 	return hpke.Seal(key, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info, plain)
 }
 
-func hpkeOpen(key hpke.PrivateKey, info, sealed []byte) ([]byte, error) {
-	return hpke.Open(key, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info, sealed)
+func hpkeOpen(key hpkeKey, info, sealed []byte) ([]byte, error) {
+	return hpke.Open(key(), hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info, sealed)
 }
 
 // checkPublicKeys refuses keys that could not be used later.

@@ -12,16 +12,22 @@ import (
 type history struct {
 	base  *history
 	known map[Hash]uint64 // start operation
-	seqs  map[Writer]uint64
+	last  map[Writer]lastChange
+}
+
+// lastChange is the latest change of a writer.
+type lastChange struct {
+	seq  uint64
+	hash Hash
 }
 
 func newHistory(base *history) *history {
-	return &history{base: base, known: map[Hash]uint64{}, seqs: map[Writer]uint64{}}
+	return &history{base: base, known: map[Hash]uint64{}, last: map[Writer]lastChange{}}
 }
 
 func (h *history) add(c *Change) {
 	h.known[c.Hash] = c.StartOp
-	h.seqs[c.Actor] = c.Seq
+	h.last[c.Actor] = lastChange{c.Seq, c.Hash}
 }
 
 // start returns the start operation of a change.
@@ -32,21 +38,25 @@ func (h *history) start(hash Hash) (start uint64, ok bool) {
 	return start, ok
 }
 
-// seq returns the last sequence number of a writer.
-func (h *history) seq(w Writer) uint64 {
-	if seq, ok := h.seqs[w]; ok || h.base == nil {
-		return seq
+// of returns the latest change of a writer, zero if there is none.
+func (h *history) of(w Writer) lastChange {
+	if last, ok := h.last[w]; ok || h.base == nil {
+		return last
 	}
-	return h.base.seq(w)
+	return h.base.of(w)
 }
 
-// admits checks that c can follow what is known.
+// admits checks that c can follow what is known. Automerge names the writer's
+// previous change among the dependencies even if another one implies it; that
+// it is demanded here keeps the number of heads below that of the writers.
 func (h *history) admits(c *Change) error {
-	switch have := h.seq(c.Actor); {
-	case c.Seq > have+1:
-		return fmt.Errorf("sequence number %d after %d: %w", c.Seq, have, ErrMissing)
-	case c.Seq <= have:
+	switch last := h.of(c.Actor); {
+	case c.Seq > last.seq+1:
+		return fmt.Errorf("sequence number %d after %d: %w", c.Seq, last.seq, ErrMissing)
+	case c.Seq <= last.seq:
 		return fmt.Errorf("sequence number %d: %w", c.Seq, ErrConflict)
+	case c.Seq > 1 && !slices.Contains(c.Deps, last.hash):
+		return fmt.Errorf("the writer's previous change %s is no dependency", last.hash)
 	}
 	for _, dep := range c.Deps {
 		start, ok := h.start(dep)

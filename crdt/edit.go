@@ -180,10 +180,21 @@ func (e *Edit) seal() (*Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Hash != Hash(hash) || c.Actor != d.writer || !slices.Equal(c.Deps, d.heads) {
+	if c.Hash != Hash(hash) || c.Actor != d.writer || !follows(&c, d.heads) {
 		return nil, fmt.Errorf("change %s is not the one that was made", c.Hash)
 	}
 	return &c, nil
+}
+
+// follows says whether all heads are dependencies of c. The writer's previous
+// change is one too, also when it is no head.
+func follows(c *Change, heads []Hash) bool {
+	for _, h := range heads {
+		if !slices.Contains(c.Deps, h) {
+			return false
+		}
+	}
+	return true
 }
 
 // adopt brings the decoded content up to date without reading it back.

@@ -154,7 +154,7 @@ func appendNumber(out []byte, s string) ([]byte, error) {
 	if f == 0 {
 		return append(out, '0'), nil
 	}
-	if !strings.ContainsAny(s, ".eE") && strconv.FormatFloat(f, 'f', 0, 64) != s {
+	if !strings.ContainsAny(s, ".eE") && !sameInteger(f, s) {
 		return nil, fmt.Errorf("integer %.40s is not exact as a double", s)
 	}
 	if size := math.Abs(f); size >= 1e-6 && size < 1e21 {
@@ -164,6 +164,11 @@ func appendNumber(out []byte, s string) ([]byte, error) {
 	mantissa, exponent, _ := strings.Cut(text, "e")
 	sign, digits := exponent[:1], strings.TrimLeft(exponent[1:], "0")
 	return append(out, mantissa+"e"+sign+digits...), nil
+}
+
+// sameInteger says whether s is all digits of f, or the shortest that mean f.
+func sameInteger(f float64, s string) bool {
+	return strconv.FormatFloat(f, 'f', 0, 64) == s || strconv.FormatFloat(f, 'f', -1, 64) == s
 }
 
 // checkSurrogates refuses \u escapes that are half of a pair, which the

@@ -42,7 +42,13 @@ type API interface {
 
 	// Events yields what changes after the event with the given id (0: from
 	// now on), until ctx ends or the receiver stops. An event of kind
-	// model.GapKind says that some were missed.
+	// model.GapKind says that some were missed. An id that this replica has
+	// not reached, as after a restore, gives a gap too.
+	//
+	// "Now" is the moment of the call, not of the first turn of the loop: an
+	// edit applied after Events returned is always seen. The sequence is for
+	// one loop, and may hold a connection until that ends or ctx does. An
+	// error is the last thing it yields.
 	Events(ctx context.Context, after uint64) iter.Seq2[model.Event, error]
 }
 

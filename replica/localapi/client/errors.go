@@ -1,6 +1,9 @@
 package client
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Code is the stable name of a failure: the `code` of a problem document and
 // what the exit code of a command follows from.
@@ -22,7 +25,8 @@ const (
 	CodeTooLarge     Code = "too-large"     // over a limit
 	CodeNotMember    Code = "not-member"    // this device, or the one named, is not in the account
 	CodeExists       Code = "exists"        // init or join over an existing account
-	CodeRateLimited  Code = "rate-limited"  // too many invites
+	CodeRateLimited  Code = "rate-limited"  // too many invites, or event streams at once
+	CodeKeyReused    Code = "key-reused"    // the idempotency key was used for another request
 )
 
 // Error is a failure with a stable code. Message is one line for a person
@@ -42,4 +46,16 @@ func (e *Error) Unwrap() error { return e.Err }
 func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	return &Error{Code: code, Message: err.Error(), Err: err}
+}
+
+// CodeOf returns the code of the first Error that err wraps, CodeInternal for
+// any other error, and "" for nil.
+func CodeOf(err error) Code {
+	if err == nil {
+		return ""
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return CodeInternal
 }

@@ -24,6 +24,7 @@ const (
 // of damage, or can be measured.
 var children = map[string]func(dir string) error{
 	"commit":   childCommit,
+	"check":    childCheck,
 	"hold":     childHold,
 	"open":     childOpen,
 	"resident": childResident,

@@ -8,8 +8,9 @@ import (
 
 // Values of valueThreshold bytes and more live in Badger's value log. Space
 // that dead ones take there comes back in two steps: compaction learns that
-// they are dead, which happens as tables fill and at Close, and the collector
-// rewrites the files that are mostly dead.
+// they are dead, which happens once two tables have been written, each when a
+// memtable is full or at Close; and the collector rewrites the files that are
+// mostly dead. It is a slow way, which is why the threshold is high.
 
 // collectEvery is how many bytes go to the value log before the collector
 // looks again.

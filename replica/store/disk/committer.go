@@ -132,9 +132,11 @@ func (c *committer) gather(first *request) (group []*request, rest *request) {
 	return group, nil
 }
 
-// fits says whether so much can be one transaction of Badger.
+// fits says whether so much can be one transaction of Badger, which counts an
+// entry of its own that ends the transaction.
 func (c *committer) fits(ops int, cost int64, bytes uint64) bool {
-	return int64(ops) < c.db.MaxBatchCount() && cost < c.db.MaxBatchSize() && bytes <= maxGroupBytes
+	const endOps, endCost = 2, 64
+	return int64(ops)+endOps < c.db.MaxBatchCount() && cost+endCost < c.db.MaxBatchSize() && bytes <= maxGroupBytes
 }
 
 // write makes a group durable and visible.

@@ -8,7 +8,9 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 )
 
-// DefaultReserve is the free space in bytes that commits leave on the disk.
+// DefaultReserve is the free space in bytes that commits leave on the disk. It
+// is what Badger may write by itself after the last commit: two memtables of
+// 7 MiB become tables, five such tables are merged with about 10 MiB below.
 const DefaultReserve = 64 << 20
 
 // Sizes of Badger in bytes, chosen for a small resident set. They do not
@@ -20,8 +22,8 @@ const (
 	baseTableSize  = 1 << 20
 	valueLogSize   = 16 << 20
 	valueThreshold = 1 << 20
-	blockCacheSize = 8 << 20
-	indexCacheSize = 4 << 20
+	blockCacheSize = 2 << 20
+	indexCacheSize = 2 << 20
 )
 
 // Config says how Open opens a store. The two keys are required; of every
@@ -79,13 +81,12 @@ func (c *Config) badger(dir string) badger.Options {
 		WithMetricsEnabled(false).
 		WithMemTableSize(memTableSize).
 		WithNumMemtables(2).
-		WithNumLevelZeroTables(4).
-		WithNumLevelZeroTablesStall(10).
+		WithNumLevelZeroTables(2).
+		WithNumLevelZeroTablesStall(5).
 		WithNumCompactors(2).
 		WithBaseTableSize(baseTableSize).
 		WithValueThreshold(valueThreshold).
 		WithValueLogFileSize(valueLogSize).
-		WithCompactL0OnClose(true). // see collect.go
 		WithBlockCacheSize(blockCacheSize).
 		WithIndexCacheSize(indexCacheSize)
 }

@@ -61,6 +61,13 @@ func mustOpen(t testing.TB, dir string, c *Config) *Store {
 	return s
 }
 
+func mustCommit(t testing.TB, s *Store, b *store.Batch) {
+	t.Helper()
+	if err := s.Commit(b); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func mustClose(t testing.TB, s *Store) {
 	t.Helper()
 	if err := s.Close(); err != nil {
@@ -191,7 +198,7 @@ func tamper(t *testing.T, dir string, ops ...op) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := openBadger(config.badger(dir))
+	db, err := openBadger(dir, config.badger(dir))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func open(dir string, config *Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := openBadger(config.badger(dir))
+	db, err := openBadger(dir, config.badger(dir))
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -67,11 +67,15 @@ func open(dir string, config *Config) (*Store, error) {
 	return s, nil
 }
 
-// start checks the version and finishes the journal.
+// start checks the version and the tip and finishes the journal.
 func (s *Store) start() error {
 	if err := s.checkSchema(); err != nil {
 		return err
 	}
+	if err := s.checkTip(); err != nil {
+		return err
+	}
+	s.opened = s.commit.ts
 	return s.recoverJournal()
 }
 
@@ -88,7 +92,10 @@ func requireWritable(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-func openBadger(o badger.Options) (db *badger.DB, err error) {
+func openBadger(dir string, o badger.Options) (db *badger.DB, err error) {
+	if err := preflight(dir, o); err != nil {
+		return nil, err
+	}
 	defer recovered(&err)
 	return badger.OpenManaged(o)
 }
@@ -140,10 +147,14 @@ func (s *Store) checkSchema() error {
 	return nil
 }
 
-// writeSchema begins a new store. A store that has data and no version has
-// lost it.
+// writeSchema begins a new store. A store that has data, or that was closed
+// before, and has no version has lost it.
 func (s *Store) writeSchema(key []byte) error {
-	if s.commit.ts != 0 {
+	tip, err := s.readTipFile()
+	if err != nil {
+		return err
+	}
+	if s.commit.ts != 0 || tip != 0 {
 		return fmt.Errorf("%w: the version of the store is missing", store.ErrDamaged)
 	}
 	value := s.seal.seal(key, binary.AppendUvarint(nil, schemaVersion))

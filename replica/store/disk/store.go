@@ -19,6 +19,8 @@ type Store struct {
 	snaps  *snapshots
 	commit *committer
 	gc     *collector
+	opened uint64 // the timestamp after Open; read-only then
+	lost   error  // see Lost; read-only after Open
 
 	closing  sync.Once
 	closeErr error // set by closing
@@ -139,7 +141,8 @@ func (s *Store) Close() error {
 		s.commit.close()
 		s.snaps.close()
 		s.gc.close()
-		if err := s.db.Close(); err != nil {
+		tip := s.commitTip()
+		if err := errors.Join(s.db.Close(), s.writeTipFile(tip)); err != nil {
 			s.closeErr = fmt.Errorf("close store %s: %w", s.dir, err)
 		}
 	})

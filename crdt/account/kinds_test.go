@@ -1,9 +1,13 @@
 package account_test
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -287,5 +291,35 @@ func TestRefs(t *testing.T) {
 	}
 	if r, err := account.RefOf(setting("account", "k", "1")); err != nil || r != (account.Ref{Kind: account.KindSettings}) {
 		t.Errorf("%v %v", r, err)
+	}
+}
+
+func TestDocumentVectors(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join("..", "testdata", "vectors", "document-*.txt"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no vectors: %v", err)
+	}
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := map[string]string{}
+		for line := range strings.Lines(string(b)) {
+			name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+			v[name] = value
+		}
+		key, err := hex.DecodeString(v["account"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		kind, err := strconv.Atoi(v["kind"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := account.Ref{Kind: account.Kind(kind), Entity: v["entity"]}
+		if got := r.ID([32]byte(key)).String(); got != v["id"] || r.Check() != nil {
+			t.Errorf("%s: the id is %s", path, got)
+		}
 	}
 }

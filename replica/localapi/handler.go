@@ -48,6 +48,7 @@ type server struct {
 	Config
 	api     client.API
 	linker  client.Linker // nil: none
+	table   []route
 	once    *once
 	streams chan struct{} // holds one element for each open event stream
 	bulk    chan struct{} // likewise for each large body being read or applied
@@ -62,13 +63,6 @@ func New(api client.API, linker client.Linker, config *Config) http.Handler {
 	s := &server{Config: config.withDefaults(), api: api, linker: linker, once: newOnce(keyWindow)}
 	s.streams = make(chan struct{}, s.Streams)
 	s.bulk = make(chan struct{}, bulkBodies)
-	mux := http.NewServeMux()
-	for _, rt := range s.routes() {
-		mux.HandleFunc(rt.method+" "+rt.path, s.guard(rt))
-	}
-	for path, allowed := range s.methods() {
-		mux.HandleFunc(path, s.wrongMethod(allowed))
-	}
-	mux.HandleFunc("/", s.notFound)
-	return canonicalPath(mux, s.notFound)
+	s.table = s.routes()
+	return s
 }

@@ -3,7 +3,6 @@ package localapi
 import (
 	"net/http"
 	"net/url"
-	"path"
 	"slices"
 	"strings"
 
@@ -41,35 +40,62 @@ func (s *server) routes() []route {
 	}
 }
 
-// methods returns the methods of each path, for the header Allow.
-func (s *server) methods() map[string]string {
-	methods := make(map[string]string)
-	for _, rt := range s.routes() {
-		if methods[rt.path] != "" {
-			methods[rt.path] += ", "
+// ServeHTTP finds the operation. http.ServeMux would not do: it redirects where
+// a path has empty segments, cannot give an id that is only a slash, answers
+// its own refusals in plain text, and lets HEAD into an event stream.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.EscapedPath()
+	var allowed []string
+	for _, rt := range s.table {
+		id, ok := rt.match(path)
+		if !ok {
+			continue
 		}
-		methods[rt.path] += rt.method
-	}
-	return methods
-}
-
-// guard refuses what no operation takes, so that a misspelt parameter is not
-// silently without effect, and HEAD, which would hold an event stream open.
-func (s *server) guard(rt route) http.HandlerFunc {
-	wrong := s.wrongMethod(s.methods()[rt.path])
-	return func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != rt.method {
-			wrong(w, r)
-			return
+		if rt.method != r.Method {
+			allowed = append(allowed, rt.method)
+			continue
 		}
 		if err := rt.checkQuery(r.URL.RawQuery); err != nil {
 			s.fail(w, r, err)
 			return
 		}
+		r.SetPathValue("id", id)
 		rt.handle(w, r)
+		return
 	}
+	if len(allowed) == 0 {
+		s.fail(w, r, client.Errorf(client.CodeNotFound, "%s %s: no such path", r.Method, path))
+		return
+	}
+	methods := strings.Join(allowed, ", ")
+	w.Header().Set("Allow", methods)
+	s.failAs(w, r, http.StatusMethodNotAllowed, client.Errorf(client.CodeBadRequest, "%s %s: the path takes %s", r.Method, path, methods))
 }
 
+// match compares an escaped path with that of the route, segment by segment,
+// and returns the id in it. An id is unescaped after the path was split, so
+// that it may hold anything, and is never empty.
+func (rt route) match(escaped string) (id string, ok bool) {
+	want, got := strings.Split(rt.path, "/"), strings.Split(escaped, "/")
+	if len(want) != len(got) {
+		return "", false
+	}
+	for i, segment := range got {
+		if want[i] == "{id}" {
+			unescaped, err := url.PathUnescape(segment)
+			if err != nil || unescaped == "" {
+				return "", false
+			}
+			id = unescaped
+		} else if segment != want[i] {
+			return "", false
+		}
+	}
+	return id, true
+}
+
+// checkQuery refuses a parameter that the route does not take, so that a
+// misspelt one is not silently without effect.
 func (rt route) checkQuery(raw string) error {
 	query, err := url.ParseQuery(raw)
 	if err != nil {
@@ -81,29 +107,4 @@ func (rt route) checkQuery(raw string) error {
 		}
 	}
 	return nil
-}
-
-func (s *server) wrongMethod(allowed string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Allow", allowed)
-		s.failAs(w, r, http.StatusMethodNotAllowed,
-			client.Errorf(client.CodeBadRequest, "%s %s: the path takes %s", r.Method, r.URL.EscapedPath(), allowed))
-	}
-}
-
-func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
-	s.fail(w, r, client.Errorf(client.CodeNotFound, "%s %s: no such path", r.Method, r.URL.EscapedPath()))
-}
-
-// canonicalPath keeps away from the mux what it would answer with a redirect:
-// paths with empty or dot segments.
-func canonicalPath(mux http.Handler, notFound http.HandlerFunc) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p := r.URL.EscapedPath()
-		if !strings.HasPrefix(p, "/") || path.Clean(p) != p || r.Method == http.MethodConnect {
-			notFound(w, r)
-			return
-		}
-		mux.ServeHTTP(w, r)
-	})
 }

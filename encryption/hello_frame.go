@@ -199,11 +199,12 @@ func (h *Hello) verify(s *signedHello, operations [][]byte) error {
 	return nil
 }
 
-// proof returns the operations that somebody who knows these heads lacks: first
-// those that the device's own membership rests on, which must all fit a frame,
-// then the others as far as they fit.
+// proof returns the operations that a device of the account which knows these
+// heads lacks: first those that the sender's own membership rests on, which must
+// all fit a frame, then the others as far as they fit.
 func (l *membershipLog) proof(device DeviceID, heads []Hash) ([][]byte, error) {
 	var known bitset
+	known.add(0) // the genesis, which every device holds
 	for _, h := range heads {
 		if op := l.byHash[h]; op != nil {
 			known.union(op.past)

@@ -1,0 +1,212 @@
+package encryption
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+)
+
+// FuzzOpenEnvelope gives arbitrary bytes to the two stages: as an envelope, and
+// as a plain text that a member has sealed. Whatever is accepted must be the one
+// form of its content.
+func FuzzOpenEnvelope(f *testing.F) {
+	a := newFounder(f, "laptop", 1)
+	w := newTestWriter(a, 1)
+	for _, batch := range [][]byte{nil, []byte("batch"), make([]byte, 400)} {
+		raw := w.seal(f, batch, Dep{Writer: WriterID{1}, Seq: 2, Head: Hash{3}})
+		plain, err := aead(a.epoch.data).Open(nil, raw[17:envelopeFront], raw[envelopeFront:], envelopeContext(a.account, a.epoch.tag))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+		f.Add(plain)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, raw := range [][]byte{data, sealPlain(a, data)} {
+			u, err := a.OpenEnvelope(raw)
+			if err != nil {
+				continue
+			}
+			u.Verify(a, nil)
+			b := envelopeBody{Writer: u.Writer, Seq: u.Seq, Deps: u.Deps, Batch: u.batch, Members: u.members}
+			if u.Announce {
+				b.Device, b.Nonce = u.Device[:], u.Nonce[:]
+			}
+			if again := sealPlain(a, pad(append(bytes.Clone(u.signature), encode(&b)...), envelopeFront+aeadSize)); len(again) != len(raw) {
+				t.Fatalf("accepted %d bytes for content that takes %d", len(raw), len(again))
+			}
+		}
+	})
+}
+
+// FuzzAdmit gives arbitrary bytes as an operation, and as the body of one that
+// this device signs.
+func FuzzAdmit(f *testing.F) {
+	a := newFounder(f, "laptop", 1)
+	op, err := a.PrepareAdd(newTestJoiner(f, "phone", 2).Request(Hash{1}), testTime)
+	if err != nil {
+		f.Fatal(err)
+	}
+	var s signedOperation
+	if err := decode(op, MaxOperation, &s); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(op)
+	f.Add(s.Body)
+	f.Add(a.Ops()[0])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		signed := encode(signedOperation{Body: data, Signatures: [][]byte{labelOperationSign.sign(a.keys.signing, data)}})
+		log := a.log.clone()
+		before := len(log.ops)
+		added, err := log.admit([][]byte{data, signed})
+		if err == nil && len(log.ops) != before+len(added) {
+			t.Fatal("the log grew by something else than what was added")
+		}
+		for _, op := range added {
+			if again := encode(signedOperation{Body: op.body, Signatures: op.signatures}); !bytes.Equal(again, op.raw) {
+				t.Fatal("admitted bytes that are not canonical")
+			}
+		}
+	})
+}
+
+// FuzzHello gives arbitrary bytes as every frame to both sides, plain and sealed
+// under the right key.
+func FuzzHello(f *testing.F) {
+	a := newFounder(f, "laptop", 1)
+	b := link(f, a, "phone", 2)
+	x, y := helloPair(a, b, 1)
+	frames, err := runHello(x, y)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, frame := range frames {
+		f.Add(frame)
+	}
+	f.Add(encode(x.introduce(x.nonces[0])))
+	f.Add(encode(signedHello{Body: encode(greetingProof{Greeting: *y.introduce(y.nonces[1])}), Signature: make([]byte, 64)}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for number := range frames {
+			sender, receiver := helloPair(a, b, 1)
+			switch number {
+			case 1:
+				sender, receiver = receiver, sender
+				receiver.Next(nil)
+				sender.Next(frames[0])
+			case 2:
+				sender.Next(nil)
+				receiver.Next(frames[0])
+				sender.Next(frames[1])
+			}
+			sealed, err := receiver.sealAs(uint64(number+1), data)
+			if err != nil {
+				sealed = data
+			}
+			for _, in := range [][]byte{data, sealed} {
+				_, done, err := receiver.Next(in)
+				if err != nil && !errors.Is(err, ErrHello) {
+					t.Fatal(err)
+				}
+				if done && !bytes.Equal(in, frames[number]) {
+					t.Fatalf("frame %d was accepted though nobody sent it", number+1)
+				}
+			}
+		}
+	})
+}
+
+// sealAs seals a frame in the place where h expects one, without being part of
+// its transcript.
+func (h *Hello) sealAs(number uint64, plain []byte) ([]byte, error) {
+	before, random := h.transcript, h.random
+	defer func() { h.transcript, h.random = before, random }()
+	h.random = seeded(77)
+	return h.seal(number, plain)
+}
+
+// FuzzIdentityFile gives arbitrary bytes as the file, and as its contents.
+func FuzzIdentityFile(f *testing.F) {
+	_, stored := newFoundation(f, "laptop", 1)
+	plain := encode(stored.stored)
+	raw, err := sealBox(testKey(), argonCost{}, plain, seeded(2))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(raw)
+	f.Add(plain)
+	f.Add(raw[:100])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		sealed, err := sealBox(testKey(), argonCost{}, data, seeded(3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, in := range [][]byte{data, sealed} {
+			_, err := parseIdentity(testKey(), in)
+			if err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrWrongUnlock) {
+				t.Fatalf("untyped error: %v", err)
+			}
+		}
+	})
+}
+
+// FuzzWelcome gives arbitrary bytes as a welcome, and as the plain text of one.
+func FuzzWelcome(f *testing.F) {
+	a := newFounder(f, "laptop", 1)
+	j := newTestJoiner(f, "phone", 2)
+	r := j.Request(Hash{1})
+	add(f, a, r)
+	raw, err := a.Welcome(r, Hash{2})
+	if err != nil {
+		f.Fatal(err)
+	}
+	transcript := Hash{2}
+	info := hpkeInfo(labelWelcomeSeal, a.account, transcript[:])
+	var outer sealedWelcome
+	if err := decode(raw, MaxWelcome, &outer); err != nil {
+		f.Fatal(err)
+	}
+	plain, err := hpkeOpen(j.keys.hpke, info, outer.Sealed)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(raw)
+	f.Add(plain)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		box, err := hpkeSeal(r.HPKEKey, info, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed := encode(sealedWelcome{Version: 1, Suite: 1, Account: a.account, Sealed: box})
+		for _, in := range [][]byte{data, sealed} {
+			if err := j.OpenWelcome(transcript, in); err != nil && !errors.Is(err, ErrWelcome) {
+				t.Fatalf("untyped error: %v", err)
+			}
+		}
+	})
+}
+
+// FuzzEpochRecord gives arbitrary bytes as a record, and as the body of one.
+func FuzzEpochRecord(f *testing.F) {
+	a := newFounder(f, "laptop", 1)
+	f.Add(a.EpochRecords()[0])
+	good, err := parseEpochRecord(a.EpochRecords()[0])
+	if err != nil {
+		f.Fatal(err)
+	}
+	plain, err := aead(a.epoch.control).Open(nil, good.Nonce[:], good.Body, epochBodyContext(a.account, good.Tag))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(plain)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if r, err := parseEpochRecord(data); err == nil {
+			r.open(a.epoch, a.log)
+			r.unwrap(a.account, a.keys.hpke)
+		}
+		r := *good
+		r.Body = aead(a.epoch.control).Seal(nil, r.Nonce[:], data, epochBodyContext(a.account, r.Tag))
+		if body, err := r.open(a.epoch, a.log); err == nil && body.Author != a.device {
+			t.Fatal("accepted a body that its author did not sign")
+		}
+	})
+}

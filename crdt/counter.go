@@ -45,7 +45,7 @@ func (c Counter) Get(s CounterSource, element string) int64 {
 // Add counts by delta, which may be negative.
 func (c Counter) Add(e *Edit, element string, delta int64) error {
 	k := key{c.Field, element, e.doc.writer}
-	if err := checkField(c.Field); err != nil {
+	if err := checkKey(c.Field, element); err != nil {
 		return fmt.Errorf("count %q: %w", k, err)
 	}
 	own, exists := e.counts(c.Field, element)[e.doc.writer]

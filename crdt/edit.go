@@ -24,6 +24,7 @@ type Edit struct {
 	over  *content // what this edit has written
 	puts  map[key][]byte
 	ops   []func(*automerge.Map) error // texts and counters, in order
+	size  int                          // bounds the bytes of the change
 }
 
 // Edit begins a change at now, in milliseconds since 1970. A clock that is
@@ -76,13 +77,21 @@ type Write struct {
 	Context any
 }
 
+// maxEdit bounds Edit.size, so that the change stays within change.MaxSize
+// with whatever else it carries.
+const maxEdit = change.MaxSize / 2
+
+// ErrTooLarge says that an edit is too large for one change. It was not made,
+// and the document is still good.
+var ErrTooLarge = errors.New("too large for one change")
+
 // ErrSpent says that a writer has used up its numbers.
 var ErrSpent = errors.New("the writer's counter is at its end")
 
 // Put writes this writer's entry of a register, with a new stamp and n.
 func (e *Edit) Put(field, element string, w Write) error {
-	if err := checkField(field); err != nil {
-		return fmt.Errorf("put %q: %w", field, err)
+	if err := checkKey(field, element); err != nil {
+		return fmt.Errorf("put %q/%q: %w", field, element, err)
 	}
 	if e.lastN == math.MaxUint64 {
 		return fmt.Errorf("put %s/%s: %w", field, element, ErrSpent)
@@ -98,6 +107,7 @@ func (e *Edit) Put(field, element string, w Write) error {
 	}
 	k := key{field, element, e.doc.writer}
 	e.puts[k], e.lastN = value, entry.N
+	e.size += len(k.String()) + len(value)
 	e.over.setRegister(field, element, withEntry(register, entry))
 	return nil
 }
@@ -132,6 +142,9 @@ func (e *Edit) Commit() (*Change, error) {
 	}
 	if e.Empty() {
 		return nil, nil
+	}
+	if e.size > maxEdit {
+		return nil, fmt.Errorf("commit %d bytes: %w", e.size, ErrTooLarge)
 	}
 	d.edits++ // whatever happens now, this edit and its siblings are spent
 	if err := e.perform(d.doc.RootMap()); err != nil {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -191,12 +192,18 @@ func parseKey(s string) (key, bool) {
 	return k, ok
 }
 
-func checkField(field string) error {
+// checkKey says why no key can be made of a field and an element.
+func checkKey(field, element string) error {
 	if field == "" || strings.Contains(field, "/") {
-		return errors.New("a field name is empty or has a slash")
+		return errors.New("the field name is empty or has a slash")
+	}
+	if !utf8.ValidString(field) || !utf8.ValidString(element) {
+		return errNotUTF8
 	}
 	return nil
 }
+
+var errNotUTF8 = errors.New("not valid UTF-8")
 
 // sortedKeys returns the keys of m in order.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

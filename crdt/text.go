@@ -2,7 +2,6 @@ package crdt
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +9,10 @@ import (
 
 	"github.com/automerge/automerge-go"
 )
+
+// textCost bounds how many bytes of a change one byte of text can take: each
+// character is an operation.
+const textCost = 6
 
 // TextID names one text of a field. A text is created by one writer only,
 // under an element that this writer never uses again, because two creations
@@ -41,7 +44,7 @@ func (t Text) IDs(s TextSource) []TextID { return s.textIDs(t.Field) }
 func (t Text) Create(e *Edit, element, s string) (TextID, error) {
 	id := TextID{element, e.doc.writer}
 	k := key{t.Field, element, id.Creator}
-	if err := checkField(t.Field); err != nil {
+	if err := checkKey(t.Field, element); err != nil {
 		return id, fmt.Errorf("create text %q: %w", k, err)
 	}
 	if _, exists := t.Get(e, id); exists {
@@ -51,6 +54,7 @@ func (t Text) Create(e *Edit, element, s string) (TextID, error) {
 		return id, fmt.Errorf("create text %q: %w", k, errNotUTF8)
 	}
 	e.over.putText(k, s)
+	e.size += textCost * len(s)
 	e.ops = append(e.ops, func(root *automerge.Map) error {
 		if err := root.Set(k.String(), automerge.NewText(s)); err != nil {
 			return fmt.Errorf("create text %q: %w", k, err)
@@ -59,8 +63,6 @@ func (t Text) Create(e *Edit, element, s string) (TextID, error) {
 	})
 	return id, nil
 }
-
-var errNotUTF8 = errors.New("not valid UTF-8")
 
 // Replace turns a text into s by the smallest single splice, so that what
 // others type elsewhere in it at the same time stays. It writes nothing if
@@ -79,6 +81,7 @@ func (t Text) Replace(e *Edit, id TextID, s string) error {
 	}
 	at, remove, insert := splice(old, s)
 	e.over.putText(k, s)
+	e.size += textCost * (remove + len(insert))
 	e.ops = append(e.ops, func(root *automerge.Map) error {
 		v, err := root.Get(k.String())
 		if err == nil && v.Kind() == automerge.KindText {

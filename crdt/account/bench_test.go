@@ -30,18 +30,23 @@ func BenchmarkApplyNewDocument(b *testing.B) {
 }
 
 // BenchmarkLocalEdit measures one edit of one field in a small document that
-// is in memory: edit, commit, view, save. The document is begun anew now and
-// then, so that it stays small.
+// is in memory: edit, commit, view, save. The number is how many changes the
+// document has at most before it is begun anew: loading a saved document, which
+// Save does to verify it, takes time for each.
 func BenchmarkLocalEdit(b *testing.B) {
-	b.ReportAllocs()
-	var d *crdt.Document
-	for i := 0; b.Loop(); i++ {
-		if i%50 == 0 {
-			d = newDocument(b, 1)
-		}
-		commit(b, d, int64(i), model.Edit{Op: model.ChatRead, ID: "c", At: at(model.Time(i+1), "m")})
-		account.ViewChat(d, "c")
-		save(b, d)
+	for _, n := range []int{5, 20, 100} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			var d *crdt.Document
+			for i := 0; b.Loop(); i++ {
+				if i%n == 0 {
+					d = newDocument(b, 1)
+				}
+				commit(b, d, int64(i), model.Edit{Op: model.ChatRead, ID: "c", At: at(model.Time(i+1), "m")})
+				account.ViewChat(d, "c")
+				save(b, d)
+			}
+		})
 	}
 }
 

@@ -23,6 +23,9 @@ const maxDepth = 32
 // that occurs twice, a number beyond a double's range, an integer that a
 // double cannot hold, a half of a surrogate pair, text that is not UTF-8.
 func CanonicalJSON(b []byte) ([]byte, error) {
+	if isPlain(b) {
+		return bytes.Clone(b), nil
+	}
 	if !utf8.Valid(b) {
 		return nil, errors.New("JSON is not valid UTF-8")
 	}
@@ -39,6 +42,36 @@ func CanonicalJSON(b []byte) ([]byte, error) {
 		return nil, errors.New("JSON: something follows the value")
 	}
 	return out, nil
+}
+
+// isPlain recognises most settings without parsing them: literals, small
+// integers, and strings of printable ASCII without escapes.
+func isPlain(b []byte) bool {
+	if len(b) == 0 {
+		return false
+	}
+	if b[0] == '"' {
+		return len(b) > 1 && isPlainString(b)
+	}
+	if b[0] > '0' && b[0] <= '9' {
+		return len(b) <= 15 && !bytes.ContainsFunc(b, notDigit) // 10^15 is exact as a double
+	}
+	s := string(b)
+	return s == "true" || s == "false" || s == "null" || s == "0"
+}
+
+func notDigit(r rune) bool { return r < '0' || r > '9' }
+
+func isPlainString(b []byte) bool {
+	if b[len(b)-1] != '"' {
+		return false
+	}
+	for _, c := range b[1 : len(b)-1] {
+		if c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 func canonicalValue(out []byte, d *json.Decoder, depth int) ([]byte, error) {

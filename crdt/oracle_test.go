@@ -2,6 +2,7 @@ package crdt
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/starling-sync/starling/crdt/change"
@@ -45,10 +47,46 @@ func oracle(t *testing.T) string {
 	if modules == "" {
 		modules = install(t, dir)
 	}
+	checkPinned(t, modules)
 	if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// checkPinned fails if the modules are not the version that is pinned.
+func checkPinned(t *testing.T, modules string) {
+	t.Helper()
+	var pinned struct{ Dependencies map[string]string }
+	var installed struct{ Version string }
+	for path, v := range map[string]any{
+		filepath.Join("testdata", "oracle", "package.json"):               &pinned,
+		filepath.Join(modules, "@automerge", "automerge", "package.json"): &installed,
+	} {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(b, v); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	if want := pinned.Dependencies["@automerge/automerge"]; want == "" || installed.Version != want {
+		t.Fatalf("%s has @automerge/automerge %s, want %s", modules, installed.Version, want)
+	}
+}
+
+// oracleLimit bounds a run of npm or node, which may wait for a network.
+const oracleLimit = 2 * time.Minute
+
+// command returns a command that is killed at oracleLimit.
+func command(t *testing.T, dir, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), oracleLimit)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	return cmd
 }
 
 // install runs npm ci in the user's cache directory unless it was done before.
@@ -80,8 +118,7 @@ func install(t *testing.T, from string) string {
 			t.Fatal(err)
 		}
 	}
-	npm := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
-	npm.Dir = dir
+	npm := command(t, dir, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
 	if out, err := npm.CombinedOutput(); err != nil {
 		t.Skipf("no oracle: %s is not set and npm ci: %v\n%s", oracleModules, err, out)
 	}
@@ -100,8 +137,8 @@ func ask[A any](t *testing.T, dir, script string, questions ...any) []A {
 			t.Fatal(err)
 		}
 	}
-	node := exec.Command("node", script)
-	node.Dir, node.Stdin, node.Stderr = dir, &in, &stderr
+	node := command(t, dir, "node", script)
+	node.Stdin, node.Stderr = &in, &stderr
 	out, err := node.Output()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, stderr.String())

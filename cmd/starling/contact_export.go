@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/starling-sync/starling/cmd/starling/internal/cardfile"
+	"github.com/starling-sync/starling/crdt/model"
+	"github.com/starling-sync/starling/replica/localapi/client"
+)
+
+func (a *app) contactExportCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "export [FILE.vcf]", Short: "Write all contacts as vCard 4.0, to a file or standard output", Args: cobra.MaximumNArgs(1),
+		RunE: a.does(func(ctx context.Context, args []string) error {
+			return a.with(ctx, func(api client.API) error {
+				contacts, err := api.ListContacts(ctx)
+				if err != nil {
+					return err
+				}
+				if len(args) == 0 {
+					return writeCards(a.stdout, contacts)
+				}
+				if err := replaceFile(args[0], func(w io.Writer) error { return writeCards(w, contacts) }); err != nil {
+					return fmt.Errorf("export: %w", err)
+				}
+				return a.report(map[string]int{"exported": len(contacts)}, "Exported %d contacts to %s.", len(contacts), args[0])
+			})
+		}),
+	}
+}
+
+func writeCards(w io.Writer, contacts []model.Contact) error {
+	buffered := bufio.NewWriter(w)
+	for i := range contacts {
+		if err := cardfile.Write(buffered, &contacts[i]); err != nil {
+			return err
+		}
+	}
+	return buffered.Flush()
+}
+
+// replaceFile writes a file whole or leaves the one that is there.
+func replaceFile(path string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	if err = errors.Join(write(f), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // best effort: the error is reported
+	}
+	return err
+}

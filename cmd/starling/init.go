@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/localapi/client"
+)
+
+func (a *app) initCommand() *cobra.Command {
+	var name string
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "init --name NAME", Short: "Begin an account with this device", Args: cobra.NoArgs,
+		Long: "Begin an account with this device as its first. The 24 recovery words are shown\nonce; three of them are asked back unless --yes is given. With --key-file the file\nis made if it does not exist.",
+		RunE: a.does(func(context.Context, []string) error {
+			if !yes && (a.json || !a.interactive()) {
+				return usageError{errors.New("the recovery words cannot be asked back here: give --yes"), "starling init"}
+			}
+			return a.begin(name, yes)
+		}),
+	}
+	cmd.Flags().StringVar(&name, "name", "", "name of this device, as the others see it")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask recovery words back")
+	require(cmd, "name")
+	return cmd
+}
+
+// begin leaves the directory as it was unless it succeeds: the account is
+// made in a directory beside and moved in place last.
+func (a *app) begin(name string, yes bool) (err error) {
+	if encryption.Exists(a.dir) {
+		return client.Errorf(client.CodeExists, "%s holds an account already", a.dir)
+	}
+	unlock, undoKey, err := a.unlockNew()
+	if err != nil {
+		return err
+	}
+	undoDir, err := makeDir(a.dir)
+	defer func() {
+		if err != nil {
+			undoDir()
+			undoKey()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	stage, err := os.MkdirTemp(a.dir, ".begin-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := os.RemoveAll(stage); err == nil {
+			err = e
+		} else {
+			undoDir()
+		}
+	}()
+	return a.beginIn(stage, name, unlock, yes)
+}
+
+func (a *app) beginIn(stage, name string, unlock encryption.Unlock, yes bool) error {
+	id, words, err := encryption.Create(stage, unlock, &encryption.CreateOptions{Name: name, Now: time.Now()})
+	if err != nil {
+		return err
+	}
+	if !yes {
+		if err := a.teachWords(words); err != nil {
+			return err
+		}
+	}
+	err = adopt(a.dir, stage)
+	if errors.Is(err, fs.ErrExist) {
+		return client.Errorf(client.CodeExists, "%s holds an account already", a.dir)
+	} else if err != nil {
+		return err
+	}
+	if a.json {
+		return a.emit(begun{id.Account().String(), id.Device().String(), words.Words()})
+	}
+	if yes {
+		a.showWords(words)
+	}
+	return a.say("Began account %s on %s.", id.Account(), name)
+}
+
+// begun is what init prints with --json.
+type begun struct {
+	Account string   `json:"account"`
+	Device  string   `json:"device"`
+	Words   []string `json:"recovery_words"`
+}
+
+func (a *app) showWords(words encryption.RecoveryWords) {
+	fmt.Fprintln(a.stdout, "Write these 24 recovery words down, on paper. They are shown this once and")
+	fmt.Fprintln(a.stdout, "stored nowhere; whoever has them has authority over all devices.")
+	var rows [][]string
+	list := words.Words()
+	for i := range 6 {
+		var row []string
+		for _, n := range []int{i, i + 6, i + 12, i + 18} {
+			row = append(row, fmt.Sprintf("%2d %s", n+1, list[n]))
+		}
+		rows = append(rows, row)
+	}
+	fmt.Fprintf(a.stdout, "\n%s\n", aligned(rows))
+}
+
+// teachWords shows the words and asks three of them back.
+func (a *app) teachWords(words encryption.RecoveryWords) error {
+	quiz, err := words.Quiz(rand.Reader)
+	if err != nil {
+		return err
+	}
+	a.showWords(words)
+	positions := quiz.Positions()
+	var answers [len(positions)]string
+	for i, n := range positions {
+		fmt.Fprintf(a.stderr, "Word %d: ", n)
+		if answers[i], err = a.readLine(); err != nil {
+			return client.Errorf(client.CodeBadRequest, "recovery words: not all three were given; no account was begun")
+		}
+	}
+	if err := quiz.Check(answers); err != nil {
+		return client.Errorf(client.CodeBadRequest, "%w; no account was begun", err)
+	}
+	return nil
+}

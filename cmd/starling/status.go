@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/starling-sync/starling/crdt/model"
+	"github.com/starling-sync/starling/replica/localapi/client"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Show this device, the others, and the fingerprint of the state", Args: cobra.NoArgs,
+		RunE: a.does(func(ctx context.Context, _ []string) error {
+			return a.with(ctx, func(api client.API) error {
+				s, err := api.Status(ctx)
+				if err != nil || a.json {
+					return first(err, func() error { return a.emit(s) })
+				}
+				return a.printStatus(&s)
+			})
+		}),
+	}
+}
+
+func (a *app) printStatus(s *model.Status) error {
+	c := s.Counts
+	rows := [][]string{
+		{"account", s.Account},
+		{"fingerprint", s.Fingerprint},
+		{"frontier", s.Frontier},
+		{"holds", fmt.Sprintf("%d chats, %d contacts, %d labels, %d settings, %d devices", c.Chats, c.Contacts, c.Labels, c.Settings, c.Devices)},
+		{"envelopes", fmt.Sprintf("%d of %d writers, %d own changes not yet sealed, %d refused", c.Envelopes, c.Writers, c.Pending, c.Faults)},
+	}
+	for _, addr := range s.Addrs {
+		rows = append(rows, []string{"address", addr})
+	}
+	for _, p := range s.Peers {
+		rows = append(rows, []string{"peer", p.Name + ": " + peerState(&p)})
+	}
+	return a.table([]string{"device", fmt.Sprintf("%s (%s)", s.Name, s.Device)}, rows, "")
+}
+
+func peerState(p *model.Peer) string {
+	switch {
+	case p.Connected && p.InSync:
+		return "connected, in sync, at " + p.Addr
+	case p.Connected:
+		return "connected, exchanging, at " + p.Addr
+	case p.LastHeard != 0:
+		return "not connected, last heard " + p.LastHeard.String()
+	}
+	return "not connected"
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/localapi/client"
+)
+
+// maxPassphrase bounds a passphrase file, in bytes.
+const maxPassphrase = 4 << 10
+
+// unlock gets what opens an existing directory: from the files that the flags
+// name, or from the person at the terminal.
+func (a *app) unlock() (encryption.Unlock, error) {
+	switch {
+	case a.keyFile != "":
+		return readKeyFile(a.keyFile)
+	case a.passphraseFile != "":
+		return readPassphraseFile(a.passphraseFile)
+	case !a.interactive():
+		return encryption.Unlock{}, client.Errorf(client.CodeUnlock, "%s is locked: give --passphrase-file or --key-file", a.dir)
+	}
+	if needs, err := encryption.NeedsPassphrase(a.dir); err == nil && !needs {
+		return encryption.Unlock{}, client.Errorf(client.CodeUnlock, "%s opens with a key file: give --key-file", a.dir)
+	}
+	p, err := a.askSecret("Passphrase: ")
+	return encryption.UnlockPassphrase(p), err
+}
+
+// unlockNew chooses what a new directory will open with. A key file that does
+// not exist is made; undo removes it again.
+func (a *app) unlockNew() (u encryption.Unlock, undo func(), err error) {
+	undo = func() {}
+	switch {
+	case a.keyFile != "":
+		u, err = encryption.CreateKeyFile(a.keyFile, nil)
+		if errors.Is(err, fs.ErrExist) {
+			u, err = readKeyFile(a.keyFile)
+			return u, undo, err
+		}
+		if err == nil {
+			undo = func() { _ = os.Remove(a.keyFile) }
+		}
+		return u, undo, err
+	case a.passphraseFile != "":
+		u, err = readPassphraseFile(a.passphraseFile)
+		return u, undo, err
+	case !a.interactive():
+		return u, undo, client.Errorf(client.CodeUnlock, "nothing to protect the keys with: give --passphrase-file or --key-file")
+	}
+	u, err = a.choosePassphrase()
+	return u, undo, err
+}
+
+func (a *app) choosePassphrase() (encryption.Unlock, error) {
+	first, err := a.askSecret("New passphrase for this device: ")
+	if err != nil {
+		return encryption.Unlock{}, err
+	}
+	if len(first) == 0 {
+		return encryption.Unlock{}, client.Errorf(client.CodeUnlock, "the passphrase is empty")
+	}
+	second, err := a.askSecret("The same again: ")
+	if err != nil {
+		return encryption.Unlock{}, err
+	}
+	if string(first) != string(second) {
+		return encryption.Unlock{}, client.Errorf(client.CodeUnlock, "the two passphrases differ")
+	}
+	return encryption.UnlockPassphrase(first), nil
+}
+
+func (a *app) askSecret(prompt string) ([]byte, error) {
+	fmt.Fprint(a.stderr, prompt)
+	p, err := term.ReadPassword(int(a.stdin.Fd()))
+	fmt.Fprintln(a.stderr)
+	if err != nil {
+		return nil, fmt.Errorf("read the passphrase: %w", err)
+	}
+	return p, nil
+}
+
+func readKeyFile(path string) (encryption.Unlock, error) {
+	u, err := encryption.ReadKeyFile(path)
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		return u, client.Errorf(client.CodeUnlock, "%w", err)
+	}
+	return u, err
+}
+
+func readPassphraseFile(path string) (encryption.Unlock, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return encryption.Unlock{}, client.Errorf(client.CodeUnlock, "passphrase file: %w", err)
+	} else if err != nil {
+		return encryption.Unlock{}, fmt.Errorf("passphrase file: %w", err)
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, maxPassphrase+1))
+	if err != nil {
+		return encryption.Unlock{}, fmt.Errorf("passphrase file: %w", err)
+	}
+	if len(raw) > maxPassphrase {
+		return encryption.Unlock{}, client.Errorf(client.CodeTooLarge, "passphrase file %s: larger than %d bytes", path, maxPassphrase)
+	}
+	line, _, _ := strings.Cut(string(raw), "\n")
+	if line = strings.TrimSuffix(line, "\r"); line == "" {
+		return encryption.Unlock{}, client.Errorf(client.CodeUnlock, "passphrase file %s: the first line is empty", path)
+	}
+	return encryption.UnlockPassphrase([]byte(line)), nil
+}

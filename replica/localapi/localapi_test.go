@@ -1,7 +1,9 @@
 package localapi_test
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -128,4 +130,16 @@ func wantCode(t *testing.T, err error, want client.Code) {
 	if got := client.CodeOf(err); got != want {
 		t.Errorf("code %q (error: %v), want %q", got, err, want)
 	}
+}
+
+// post sends an edit with a key and does not wait for the answer.
+func (d *daemon) post(t *testing.T, body, key string) (*bufio.Reader, net.Conn) {
+	t.Helper()
+	conn, err := net.Dial("unix", d.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	fmt.Fprintf(conn, "POST /v1/edits HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nIdempotency-Key: %s\r\nContent-Length: %d\r\n\r\n%s", key, len(body), body)
+	return bufio.NewReader(conn), conn
 }

@@ -87,7 +87,7 @@ func BenchmarkWelcome(b *testing.B) {
 	r := j.Request(Hash{1})
 	add(b, id, r)
 	for b.Loop() {
-		raw, err := id.Welcome(r, Hash{2})
+		raw, err := id.Welcome(r)
 		if err != nil {
 			b.Fatal(err)
 		}

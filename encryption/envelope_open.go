@@ -63,7 +63,8 @@ func (id *Identity) openEnvelope(raw []byte) (*Unverified, error) {
 
 func (u *Unverified) parse(padded []byte) error {
 	var b envelopeBody
-	if err := unpad(padded, envelopeOverhead, MaxEnvelope, &b); err != nil {
+	used, err := unpad(padded, envelopeOverhead, MaxEnvelope, &b)
+	if err != nil {
 		return err
 	}
 	if err := b.check(); err != nil {
@@ -73,7 +74,7 @@ func (u *Unverified) parse(padded []byte) error {
 	if b.Seq == 1 {
 		u.Announce, u.Device, u.Nonce = true, DeviceID(b.Device), [16]byte(b.Nonce)
 	}
-	u.body = padded[:len(encode(&b))]
+	u.body = padded[:used]
 	return nil
 }
 

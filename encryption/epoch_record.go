@@ -186,7 +186,7 @@ func (r *epochRecord) open(e *epoch, log *membershipLog) (*epochBody, error) {
 		return nil, fmt.Errorf("epoch record: %w", ErrDecrypt)
 	}
 	var s signedEpochBody
-	if err := unpad(plain, 0, maxEpochBody, &s); err != nil {
+	if _, err := unpad(plain, 0, maxEpochBody, &s); err != nil {
 		return nil, fmt.Errorf("epoch record: %w", err)
 	}
 	var b epochBody

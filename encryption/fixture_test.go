@@ -35,7 +35,7 @@ func newFoundation(tb testing.TB, name string, seed byte) (*Identity, *foundatio
 
 func newTestJoiner(tb testing.TB, name string, seed byte) *Joiner {
 	tb.Helper()
-	j, err := NewJoiner(&JoinOptions{Name: name, Now: testTime, Random: seeded(seed), cost: cheapCost})
+	j, err := NewJoiner(&JoinOptions{Name: name, Random: seeded(seed), cost: cheapCost})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func link(tb testing.TB, sponsor *Identity, name string, seed byte) *Identity {
 	transcript := Hash{seed}
 	r := j.Request(transcript)
 	add(tb, sponsor, r)
-	sealed, err := sponsor.Welcome(r, transcript)
+	sealed, err := sponsor.Welcome(r)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -153,9 +153,9 @@ func FuzzIdentityFile(f *testing.F) {
 func FuzzWelcome(f *testing.F) {
 	a := newFounder(f, "laptop", 1)
 	j := newTestJoiner(f, "phone", 2)
-	r := j.Request(Hash{1})
+	r := j.Request(Hash{2})
 	add(f, a, r)
-	raw, err := a.Welcome(r, Hash{2})
+	raw, err := a.Welcome(r)
 	if err != nil {
 		f.Fatal(err)
 	}

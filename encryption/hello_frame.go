@@ -1,8 +1,6 @@
 package encryption
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // maxHelloHeads bounds how many heads a side names. They only tell the other
 // side what need not be sent.

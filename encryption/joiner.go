@@ -4,13 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 )
 
 // JoinOptions are the circumstances of a device that wants to join an account.
 type JoinOptions struct {
 	Name   string    // of this device, as the others see it: 1 to 256 bytes of printable UTF-8
-	Now    time.Time // when linking began
 	Random io.Reader // nil: the system's source
 
 	cost argonCost // tests: cheaper Argon2id
@@ -20,7 +18,6 @@ type JoinOptions struct {
 // safe for concurrent use. It prints redacted.
 type Joiner struct {
 	name   string
-	now    time.Time
 	random io.Reader
 	cost   argonCost
 	keys   *deviceKeys
@@ -37,7 +34,7 @@ func NewJoiner(o *JoinOptions) (*Joiner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("join: %w", err)
 	}
-	return &Joiner{name: o.Name, now: o.Now, random: random, cost: costOr(o.cost), keys: keys}, nil
+	return &Joiner{name: o.Name, random: random, cost: costOr(o.cost), keys: keys}, nil
 }
 
 // Format keeps the keys out of whatever prints a joiner.
@@ -54,8 +51,8 @@ func (j *Joiner) Request(transcript Hash) *JoinRequest {
 	return r
 }
 
-// OpenWelcome verifies the welcome to this device in the pairing that transcript
-// stands for: that it was sealed to it, that the operations in it add it to an
+// OpenWelcome verifies the welcome that answers the request with this transcript:
+// that it was sealed to it, that the operations in it add it to an
 // account, and that the member who added it wrote the welcome. Errors wrap
 // ErrWelcome.
 func (j *Joiner) OpenWelcome(transcript Hash, sealed []byte) error {

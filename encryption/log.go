@@ -68,6 +68,10 @@ func (l *membershipLog) admit(raws [][]byte) (added []*operation, err error) {
 func (l *membershipLog) parse(raws [][]byte) (ops []*operation, errs []error) {
 	seen := map[Hash]bool{}
 	for _, raw := range raws {
+		if len(raw) > MaxOperation {
+			errs = append(errs, fmt.Errorf("operation: %w: %d bytes", ErrTooLarge, len(raw)))
+			continue
+		}
 		h := labelOperationHash.hash(raw)
 		if seen[h] || l.byHash[h] != nil {
 			continue

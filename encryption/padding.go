@@ -28,19 +28,20 @@ func pad(plain []byte, overhead int) []byte {
 }
 
 // unpad decodes the one value that padded holds, and refuses any padding but the
-// one that pad makes.
-func unpad(padded []byte, overhead, limit int, v any) error {
+// one that pad makes. It returns how many bytes the value takes.
+func unpad(padded []byte, overhead, limit int, v any) (used int, err error) {
 	rest, err := decodeFirst(padded, limit, v)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, b := range rest {
 		if b != 0 {
-			return fmt.Errorf("%w: padding is not zero", ErrMalformed)
+			return 0, fmt.Errorf("%w: padding is not zero", ErrMalformed)
 		}
 	}
-	if paddedSize(len(padded)-len(rest)+overhead) != len(padded)+overhead {
-		return fmt.Errorf("%w: padding of another length", ErrMalformed)
+	used = len(padded) - len(rest)
+	if paddedSize(used+overhead) != len(padded)+overhead {
+		return 0, fmt.Errorf("%w: padding of another length", ErrMalformed)
 	}
-	return nil
+	return used, nil
 }

@@ -29,7 +29,7 @@ func makeVectors(t *testing.T) []*vector {
 	w.request = w.joiner.Request(Hash{2})
 	add(t, w.a, w.request)
 	var err error
-	if w.welcome, err = w.a.Welcome(w.request, Hash{3}); err != nil {
+	if w.welcome, err = w.a.Welcome(w.request); err != nil {
 		t.Fatal(err)
 	}
 	w.b = view(w.a, w.a.log.ops[1].member.ID, w.joiner.keys, w.a.Ops())
@@ -257,9 +257,9 @@ func (w *vectorWorld) welcomes(t *testing.T) []*vector {
 		return rewelcome(t, w.a, w.request, change)
 	}
 	return []*vector{
-		one("device", "makes a member of a device", "ok", Hash{3}, w.welcome).hex("account", w.a.account[:]).hex("device", w.b.device[:]),
+		one("device", "makes a member of a device", "ok", Hash{2}, w.welcome).hex("account", w.a.account[:]).hex("device", w.b.device[:]),
 		one("transcript", "another pairing", "ErrWelcome", Hash{4}, w.welcome),
-		one("flipped", "the last byte", "ErrWelcome", Hash{3}, flipped(w.welcome, len(w.welcome)-1)),
+		one("flipped", "the last byte", "ErrWelcome", Hash{2}, flipped(w.welcome, len(w.welcome)-1)),
 		one("sponsor", "not signed by the member that added the device", "ErrWelcome", Hash{2}, again(func(*welcome) signingKey { return w.b.keys.signing })),
 		one("operations", "without the operation that adds the device", "ErrWelcome", Hash{2}, again(func(x *welcome) signingKey {
 			x.Operations = x.Operations[:1]

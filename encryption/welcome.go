@@ -31,7 +31,7 @@ type welcome struct {
 	Suite        uint64
 	Account      AccountID
 	Device       DeviceID // the new device
-	Transcript   Hash     // of the whole pairing
+	Transcript   Hash     // of the join request
 	Operations   [][]byte // causal order; the operations in the past of the add, and the add
 	Epochs       [][32]byte
 	EpochRecords [][]byte
@@ -39,8 +39,9 @@ type welcome struct {
 
 // PrepareAdd signs the operation that adds the device of a request, after
 // checking the request. Nothing is admitted: the caller makes the operation
-// durable, then calls Admit, and only then Welcome. Now is recorded and
-// informative only. Errors: ErrMalformed, ErrSignature, ErrTooManyDevices,
+// durable, then calls Admit, and only then Welcome; and prepares no other one in
+// between, which would get the same number. Now is recorded and informative
+// only. Errors: ErrMalformed, ErrSignature, ErrTooManyDevices,
 // ErrTooManyOperations.
 func (id *Identity) PrepareAdd(r *JoinRequest, now time.Time) (op []byte, err error) {
 	if err := r.Verify(); err != nil {
@@ -100,10 +101,10 @@ func (l *membershipLog) seqAt(head Hash, author DeviceID) uint64 {
 var errNotAdded = errors.New("the request's add operation is not admitted")
 
 // Welcome seals to the device of a request all that it needs to be a member. Its
-// add operation must have been made by this device and admitted. Transcript is
-// that of the whole pairing, which both sides have authenticated. Two calls give
-// different bytes for the same meaning.
-func (id *Identity) Welcome(r *JoinRequest, transcript Hash) (sealed []byte, err error) {
+// add operation must have been made by this device and admitted. The welcome is
+// bound to the request's transcript. Two calls give different bytes for the same
+// meaning, as HPKE draws its randomness itself.
+func (id *Identity) Welcome(r *JoinRequest) (sealed []byte, err error) {
 	id.mu.RLock()
 	defer id.mu.RUnlock()
 	add := id.log.addOf(r, id.device)
@@ -112,11 +113,11 @@ func (id *Identity) Welcome(r *JoinRequest, transcript Hash) (sealed []byte, err
 	}
 	body := encode(welcome{
 		Version: formatVersion, Suite: suiteOne, Account: id.account, Device: add.member.ID,
-		Transcript: transcript, Operations: rawOperations(id.log.within(add.past)),
+		Transcript: r.Transcript, Operations: rawOperations(id.log.within(add.past)),
 		Epochs: [][32]byte{id.epoch.secret.Reveal()}, EpochRecords: id.records,
 	})
 	plain := encode(signedWelcome{Body: body, Signature: labelWelcomeSign.sign(id.keys.signing, body)})
-	box, err := hpkeSeal(r.HPKEKey, hpkeInfo(labelWelcomeSeal, id.account, transcript[:]), plain)
+	box, err := hpkeSeal(r.HPKEKey, hpkeInfo(labelWelcomeSeal, id.account, r.Transcript[:]), plain)
 	if err != nil {
 		return nil, fmt.Errorf("welcome: %w", err)
 	}

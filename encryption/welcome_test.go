@@ -11,9 +11,9 @@ func TestJoinThenOpen(t *testing.T) {
 	a := newFounder(t, "laptop", 1)
 	link(t, a, "tablet", 2)
 	j := newTestJoiner(t, "phone", 3)
-	r := j.Request(Hash{1})
+	r := j.Request(Hash{2})
 	op := add(t, a, r)
-	sealed, err := a.Welcome(r, Hash{2})
+	sealed, err := a.Welcome(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,11 +52,11 @@ func TestWelcomeNeedsTheAdmittedAdd(t *testing.T) {
 	a := newFounder(t, "laptop", 1)
 	b := link(t, a, "phone", 2)
 	r := newTestJoiner(t, "tablet", 3).Request(Hash{1})
-	if _, err := a.Welcome(r, Hash{}); !errors.Is(err, errNotAdded) {
+	if _, err := a.Welcome(r); !errors.Is(err, errNotAdded) {
 		t.Errorf("before the add: %v", err)
 	}
 	admitAll(t, a, [][]byte{add(t, b, r)})
-	if _, err := a.Welcome(r, Hash{}); !errors.Is(err, errNotAdded) {
+	if _, err := a.Welcome(r); !errors.Is(err, errNotAdded) {
 		t.Errorf("for another sponsor's add: %v", err)
 	}
 }
@@ -65,10 +65,10 @@ func TestWelcomeIsRefused(t *testing.T) {
 	a := newFounder(t, "laptop", 1)
 	b := link(t, a, "phone", 2)
 	j := newTestJoiner(t, "tablet", 3)
-	r := j.Request(Hash{1})
+	r := j.Request(Hash{2})
 	add(t, a, r)
 	admitAll(t, b, a.Ops())
-	good, err := a.Welcome(r, Hash{2})
+	good, err := a.Welcome(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,9 +135,9 @@ func rewelcome(t *testing.T, a *Identity, r *JoinRequest, change func(*welcome) 
 func TestWelcomeFlippedIsRefused(t *testing.T) {
 	a := newFounder(t, "laptop", 1)
 	j := newTestJoiner(t, "phone", 3)
-	r := j.Request(Hash{1})
+	r := j.Request(Hash{2})
 	add(t, a, r)
-	good, err := a.Welcome(r, Hash{2})
+	good, err := a.Welcome(r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,10 +1,11 @@
 package apitest
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -52,11 +53,13 @@ func (d *data) apply(e *model.Edit) (kind string, changed bool, err error) {
 	return kind, changed, err
 }
 
-// put stores a value and says whether it differs from the one before.
+// put stores a value and says whether it shows differently from the one before.
 func put[E any](m map[string]E, id string, e E) bool {
 	before, ok := m[id]
 	m[id] = e
-	return !ok || !reflect.DeepEqual(before, e)
+	was, errWas := json.Marshal(before)
+	is, errIs := json.Marshal(e)
+	return !ok || errWas != nil || errIs != nil || !bytes.Equal(was, is)
 }
 
 // remove deletes a value and says whether there was one.

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"syscall"
 	"time"
 )
@@ -75,7 +76,7 @@ func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkOwner(path); err != nil {
+	if err := checkOwner(path, os.Geteuid()); err != nil {
 		return nil, err
 	}
 	return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", path)

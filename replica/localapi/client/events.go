@@ -15,8 +15,8 @@ import (
 	"github.com/starling-sync/starling/crdt/model"
 )
 
-// maxEventLine bounds one line of an event stream, in bytes.
-const maxEventLine = 1 << 20
+// maxEvent bounds the data of one event, and each line of it, in bytes.
+const maxEvent = 1 << 20
 
 // problemEvent is the name of the server-sent event that carries a Problem
 // and ends a stream.
@@ -47,6 +47,9 @@ func (c *Client) Events(ctx context.Context, after uint64) iter.Seq2[model.Event
 	}
 }
 
+// errEvent refuses an event by its size.
+var errEvent = Errorf(CodeTooLarge, "events: one has more than %d bytes", maxEvent)
+
 // errStream marks an event stream that ended or broke.
 var errStream = errors.New("the event stream ended")
 
@@ -54,13 +57,15 @@ var errStream = errors.New("the event stream ended")
 // stream ends, with why.
 func yieldEvents(r io.Reader, yield func(model.Event, error) bool) error {
 	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxEventLine)
+	lines.Buffer(nil, maxEvent)
 	var name string
 	var data []byte
 	for lines.Scan() {
 		line := lines.Bytes()
 		if len(line) > 0 {
-			name, data = readField(line, name, data)
+			if name, data = readField(line, name, data); len(data) > maxEvent {
+				return errEvent
+			}
 			continue
 		}
 		if len(data) > 0 {
@@ -75,7 +80,7 @@ func yieldEvents(r io.Reader, yield func(model.Event, error) bool) error {
 		name, data = "", data[:0]
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return Errorf(CodeTooLarge, "events: a line has more than %d bytes", maxEventLine)
+		return errEvent
 	}
 	return errors.Join(errStream, lines.Err())
 }
@@ -89,7 +94,7 @@ func readField(line []byte, name string, data []byte) (string, []byte) {
 	case "event":
 		name = string(value)
 	case "data":
-		data = append(data, value...)
+		data = append(append(data, value...), '\n')
 	}
 	return name, data
 }

@@ -8,11 +8,10 @@ import (
 	"syscall"
 )
 
-// checkOwner refuses a socket that somebody else made, and one in somebody
-// else's directory, who could exchange it: in a shared /tmp they could
-// otherwise wait there for our edits. Root may connect to anyone's.
-func checkOwner(path string) error {
-	self := os.Geteuid()
+// checkOwner refuses, for the user with the id self, a socket that somebody else
+// made, and one in somebody else's directory, who could exchange it: in a
+// shared /tmp they could otherwise wait there for our edits. Root may connect to anyone's.
+func checkOwner(path string, self int) error {
 	if self == 0 {
 		return nil
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +17,7 @@ import (
 type app struct {
 	stdin, stdout, stderr *os.File
 	lines                 *bufio.Reader // of stdin
+	tty                   io.Writer     // where questions go; nil: the controlling terminal
 
 	dir            string
 	json           bool
@@ -25,9 +28,13 @@ type app struct {
 	began bool
 }
 
+func newApp(stdin, stdout, stderr *os.File) *app {
+	return &app{stdin: stdin, stdout: stdout, stderr: stderr, lines: bufio.NewReaderSize(stdin, 4<<10)}
+}
+
 // run performs one command line and returns its exit code.
 func run(ctx context.Context, args []string, stdin, stdout, stderr *os.File) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, lines: bufio.NewReaderSize(stdin, 4<<10)}
+	a := newApp(stdin, stdout, stderr)
 	root := a.rootCommand()
 	root.SetArgs(args)
 	called, err := root.ExecuteContextC(ctx)
@@ -47,7 +54,6 @@ func (a *app) rootCommand() *cobra.Command {
 		Short:         "Keep chats, contacts and settings equal on all your devices, without a server",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 	}
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
@@ -96,8 +102,22 @@ func (a *app) does(do action) func(*cobra.Command, []string) error {
 }
 
 // interactive says whether a person can be asked.
-func (a *app) interactive() bool {
-	return term.IsTerminal(int(a.stdin.Fd())) && term.IsTerminal(int(a.stderr.Fd()))
+func (a *app) interactive() bool { return term.IsTerminal(int(a.stdin.Fd())) }
+
+// prompt writes to the terminal that the answer is typed at, also when the
+// standard streams go elsewhere.
+func (a *app) prompt(format string, args ...any) {
+	if a.tty != nil {
+		fmt.Fprintf(a.tty, format, args...)
+		return
+	}
+	tty, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0)
+	if err != nil {
+		fmt.Fprintf(a.stderr, format, args...)
+		return
+	}
+	fmt.Fprintf(tty, format, args...)
+	_ = tty.Close() // a prompt that was not seen shows by itself
 }
 
 // group makes a command that only has subcommands.

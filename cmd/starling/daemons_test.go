@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -27,18 +28,21 @@ func daemons(ts *testscript.TestScript) map[string]*exec.Cmd {
 	return ts.Value(daemonsKey{}).(map[string]*exec.Cmd)
 }
 
-// command runs starling on the directory NAME with the key file NAME.key, in
-// the script's environment.
+// command is starling on the directory NAME with the key file NAME.key.
 func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
-	path := ts.Getenv("PATH")
-	var program string
-	for _, dir := range filepath.SplitList(path) {
-		if _, err := os.Stat(filepath.Join(dir, "starling")); err == nil {
-			program = filepath.Join(dir, "starling")
+	return program(ts, append([]string{"--json", "--dir", name, "--key-file", name + ".key"}, args...)...)
+}
+
+// program is starling in the script's directory and environment.
+func program(ts *testscript.TestScript, args ...string) *exec.Cmd {
+	var path string
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		path = filepath.Join(dir, "starling")
+		if _, err := os.Stat(path); err == nil {
 			break
 		}
 	}
-	cmd := exec.Command(program, append([]string{"--json", "--dir", name, "--key-file", name + ".key"}, args...)...)
+	cmd := exec.Command(path, args...)
 	cmd.Dir = ts.MkAbs(".")
 	for _, key := range []string{"PATH", "HOME", "XDG_RUNTIME_DIR", "TMPDIR"} {
 		cmd.Env = append(cmd.Env, key+"="+ts.Getenv(key))
@@ -211,4 +215,30 @@ func cmdSettles(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s was not read up to %s on %s", args[1], args[2], args[0])
+}
+
+// interrupt CODE TEXT ARGS…: runs starling with the arguments, sends what
+// Ctrl-C sends once it has printed a line that holds the text, and expects the
+// exit code.
+func cmdInterrupt(ts *testscript.TestScript, _ bool, args []string) {
+	cmd := program(ts, args[2:]...)
+	stdout, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ts.Defer(func() { kill(cmd, syscall.SIGKILL) })
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() && !strings.Contains(lines.Text(), args[1]) {
+	}
+	ts.Check(cmd.Process.Signal(os.Interrupt))
+	_, err = io.Copy(io.Discard, stdout)
+	ts.Check(err)
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if ended, ok := errors.AsType[*exec.ExitError](cmd.Wait()); ok {
+		got = ended.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("%v ended with %d, want %d", args[2:], got, want)
+	}
 }

@@ -69,7 +69,9 @@ func (a *app) demo(ctx context.Context, contacts, keep string) (err error) {
 	d.phone, d.laptop, d.tablet = d.device("phone"), d.device("laptop"), d.device("tablet")
 	defer func() { // the daemons end before their directories go
 		for _, device := range d.devices() {
-			err = errors.Join(err, device.stop())
+			if e := device.stop(); err == nil {
+				err = e
+			}
 		}
 	}()
 	return d.play(ctx)

@@ -37,8 +37,8 @@ func (a *app) initCommand() *cobra.Command {
 // begin leaves the directory as it was unless it succeeds: the account is
 // made in a directory beside and moved in place last.
 func (a *app) begin(name string, yes bool) (err error) {
-	if encryption.Exists(a.dir) {
-		return client.Errorf(client.CodeExists, "%s holds an account already", a.dir)
+	if err := checkFree(a.dir); err != nil {
+		return err
 	}
 	unlock, undoKey, err := a.unlockNew()
 	if err != nil {
@@ -80,7 +80,7 @@ func (a *app) beginIn(stage, name string, unlock encryption.Unlock, yes bool) er
 	}
 	err = adopt(a.dir, stage)
 	if errors.Is(err, fs.ErrExist) {
-		return client.Errorf(client.CodeExists, "%s holds an account already", a.dir)
+		return client.Errorf(client.CodeExists, "another account was begun in %s", a.dir)
 	} else if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (a *app) teachWords(words encryption.RecoveryWords) error {
 	positions := quiz.Positions()
 	var answers [len(positions)]string
 	for i, n := range positions {
-		fmt.Fprintf(a.stderr, "Word %d: ", n)
+		a.prompt("Word %d: ", n)
 		if answers[i], err = a.readLine(); err != nil {
 			return client.Errorf(client.CodeBadRequest, "recovery words: not all three were given; no account was begun")
 		}

@@ -59,8 +59,8 @@ func (a *app) ticket(arg string) (string, error) {
 }
 
 func (a *app) join(ctx context.Context, name, ticket string, limit time.Duration, network *networkFlags) error {
-	if encryption.Exists(a.dir) {
-		return client.Errorf(client.CodeExists, "%s holds an account already", a.dir)
+	if err := checkFree(a.dir); err != nil {
+		return err
 	}
 	id, known, err := a.pair(ctx, name, ticket)
 	if err != nil {
@@ -91,7 +91,7 @@ func (a *app) pair(ctx context.Context, name, ticket string) (id *encryption.Ide
 	if err != nil {
 		return nil, nil, err
 	}
-	joiner, err := encryption.NewJoiner(&encryption.JoinOptions{Name: name, Now: time.Now()})
+	joiner, err := encryption.NewJoiner(&encryption.JoinOptions{Name: name})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -165,9 +165,11 @@ func (a *app) digits(ctx context.Context, linker client.Linker, i *client.Invita
 	}
 }
 
+// askConsent says what typing the digits means.
 func (a *app) askConsent(name string) {
-	a.progress("“%s” wants to join. It will read and change all chats, contacts and settings\nof this account, and may add devices.", name)
-	if a.interactive() && !a.json {
-		fmt.Fprintf(a.stderr, "To allow it, type the six digits that it shows: ")
+	if a.json || !a.interactive() {
+		return
 	}
+	a.prompt("%s wants to join. It will read and change all chats, contacts and settings of\n"+
+		"this account, and may add devices. To allow it, type the six digits it shows: ", shown(name))
 }

@@ -1,4 +1,4 @@
-// Command starling keeps the metadata of one person's chats, the contacts and
+// Starling keeps the metadata of one person's chats, the contacts and
 // the settings equal on all of that person's devices, without a server.
 //
 // Every command works on the directory of one device (--dir). A running

@@ -6,7 +6,21 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/localapi/client"
 )
+
+// checkFree says whether an account can begin in dir.
+func checkFree(dir string) error {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil // whoever makes it finds out why it cannot be made
+	}
+	if encryption.Exists(dir) {
+		return client.Errorf(client.CodeExists, "%s holds an account already", dir)
+	}
+	return nil
+}
 
 // makeDir makes dir and what is missing above it. undo removes what was made
 // and is empty again.

@@ -79,9 +79,9 @@ func (a *app) choosePassphrase() (encryption.Unlock, error) {
 }
 
 func (a *app) askSecret(prompt string) ([]byte, error) {
-	fmt.Fprint(a.stderr, prompt)
+	a.prompt("%s", prompt)
 	p, err := term.ReadPassword(int(a.stdin.Fd()))
-	fmt.Fprintln(a.stderr)
+	a.prompt("\n")
 	if err != nil {
 		return nil, fmt.Errorf("read the passphrase: %w", err)
 	}

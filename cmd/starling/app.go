@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/starling-sync/starling/replica/localapi/client"
 )
 
 // app is one run of the program.
@@ -44,6 +46,8 @@ func run(ctx context.Context, args []string, stdin, stdout, stderr *os.File) int
 	if !a.began {
 		a.json = a.json || slices.Contains(args, "--json") // given, but not reached
 		err = usageError{err, called.CommandPath()}
+	} else if ctx.Err() != nil {
+		err = client.Errorf(codeInterrupted, "interrupted")
 	}
 	return a.fail(err)
 }

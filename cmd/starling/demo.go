@@ -38,6 +38,7 @@ type demo struct {
 	dir      string
 	self     string // path of this program
 	contacts string // vCard file of the person, or empty
+	keep     string // directory that stays, or empty
 	phone    *demoDevice
 	laptop   *demoDevice
 	tablet   *demoDevice
@@ -65,7 +66,7 @@ func (a *app) demo(ctx context.Context, contacts, keep string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, clean()) }()
-	d := &demo{app: a, dir: dir, self: self, contacts: contacts}
+	d := &demo{app: a, dir: dir, self: self, contacts: contacts, keep: keep}
 	d.phone, d.laptop, d.tablet = d.device("phone"), d.device("laptop"), d.device("tablet")
 	defer func() { // the daemons end before their directories go
 		for _, device := range d.devices() {
@@ -103,6 +104,7 @@ func demoDir(keep string) (dir string, clean func() error, err error) {
 
 // play tells the story, and fails unless the three are equal at the end.
 func (d *demo) play(ctx context.Context) error {
+	d.note("Three daemons on this machine stand for a person's phone, laptop and tablet.")
 	for _, act := range []struct {
 		heading string
 		do      func(context.Context) error
@@ -118,6 +120,9 @@ func (d *demo) play(ctx context.Context) error {
 		if err := act.do(ctx); err != nil {
 			return err
 		}
+	}
+	if d.keep != "" {
+		d.note("kept    in %s: try starling chat list --dir %s --key-file %s", d.keep, d.phone.dir, d.phone.key)
 	}
 	return nil
 }

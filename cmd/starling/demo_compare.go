@@ -90,41 +90,22 @@ func (d *demo) everywhere(ctx context.Context, step string, began time.Time, row
 	return nil
 }
 
-// fallback is how often the devices are asked even when none reports an
-// event: an exchange that only moves the frontier reports none.
-const fallback = 20 * time.Millisecond
-
 // converged returns when the last device became equal to the others.
-func converged(ctx context.Context, devices []*demoDevice) (time.Time, error) {
+func converged(ctx context.Context, devices []*demoDevice) (at time.Time, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	changed := make(chan struct{}, 1)
+	var replicas []client.API
 	for _, device := range devices {
-		events := device.client.Events(ctx, 0)
-		go func() {
-			for range events {
-				select {
-				case changed <- struct{}{}:
-				default: // a look is due already
-				}
-			}
-		}()
+		replicas = append(replicas, device.client)
 	}
-	ticks := time.NewTicker(fallback)
-	defer ticks.Stop()
-	for {
-		at := time.Now()
-		same, err := equal(ctx, devices)
-		if same || err != nil {
-			return at, err
-		}
-		select {
-		case <-changed:
-		case <-ticks.C:
-		case <-ctx.Done():
-			return at, fmt.Errorf("the devices did not become equal: %w", ctx.Err())
-		}
+	err = until(ctx, changes(ctx, replicas...), func() (bool, error) {
+		at = time.Now()
+		return equal(ctx, devices)
+	})
+	if err != nil {
+		err = fmt.Errorf("wait until the devices are equal: %w", err)
 	}
+	return at, err
 }
 
 // equal says whether all devices have the same frontier and fingerprint.

@@ -144,7 +144,6 @@ var causes = []struct {
 	{client.CodeTooLarge, []error{encryption.ErrTooLarge, encryption.ErrTooManyDevices, encryption.ErrTooManyOperations}},
 	{client.CodeBadRequest, []error{replica.ErrBadEdit, p2p.ErrListenAddr, p2p.ErrPeerAddr, encryption.ErrMalformed}},
 	{client.CodeUnreachable, []error{p2p.ErrUnreachable, p2p.ErrClosed, replica.ErrClosed, context.DeadlineExceeded}},
-	{codeInterrupted, []error{context.Canceled}},
 }
 
 // coded gives an error of a layer below the code that goes over the socket.

@@ -130,7 +130,7 @@ func (a *app) showDigits(digits string) {
 func (a *app) fetch(ctx context.Context, e *engine, id *encryption.Identity, limit time.Duration) error {
 	a.progress("Linked. Fetching what the account holds …")
 	self, _ := id.Member(id.Device())
-	err := e.waitFor(ctx, self.AddedBy.String(), limit)
+	err := within(ctx, limit, func(ctx context.Context) error { return e.fetchFrom(ctx, self.AddedBy) })
 	if errors.Is(err, context.DeadlineExceeded) {
 		return client.Errorf(client.CodeUnreachable, "joined, but not everything has arrived within %s: starling up goes on", limit)
 	} else if err != nil {

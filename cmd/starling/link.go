@@ -55,7 +55,7 @@ func (a *app) linkAlone(ctx context.Context, network *networkFlags) error {
 	device, err := a.invite(ctx, e)
 	if err == nil {
 		a.progress("Handing over what the account holds …")
-		err = lingered(e.waitFor(ctx, device.ID, lingering))
+		err = lingered(within(ctx, lingering, func(ctx context.Context) error { return e.handOver(ctx, device.ID) }))
 	}
 	return errors.Join(err, e.Close())
 }

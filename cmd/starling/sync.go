@@ -55,27 +55,33 @@ func (e *engine) fetchFrom(ctx context.Context, device encryption.DeviceID) erro
 	return e.replica.WaitInSync(ctx, device)
 }
 
-// grace is how long a device that went away may take to come back.
-const grace = 2 * time.Second
+// grace is how long a device may take to hang up when it has everything, or
+// to come back when it has gone without.
+const grace = 5 * time.Second
 
-// handOver returns once the device holds what this replica does, or has come
-// and gone: what it still lacks it fetches from whom it finds.
+// handOver returns once the device has what this replica holds and has hung
+// up, or has gone without: then it fetches the rest from whom it finds. The
+// device is let go first, because it has yet to hear that all was delivered.
 func (e *engine) handOver(ctx context.Context, device string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var gone time.Time // when it was first seen to be away
+	synced, met := false, false
+	since := time.Now() // of the last change between here, in sync and away
+	was := model.Peer{}
 	return until(ctx, changes(ctx, e), func() (bool, error) {
 		p, err := peerOf(ctx, e, device)
-		switch {
-		case err != nil || p.Connected:
-			gone = time.Time{}
-			return p.InSync, err
-		case p.LastHeard == 0:
-			return false, nil
-		case gone.IsZero():
-			gone = time.Now()
+		if p.Connected != was.Connected || p.InSync != was.InSync {
+			since, was = time.Now(), p
 		}
-		return time.Since(gone) > grace, nil
+		met, synced = met || p.Connected || p.LastHeard != 0, synced || p.InSync
+		waited := time.Since(since) > grace
+		switch {
+		case err != nil || !met:
+			return false, err
+		case p.Connected:
+			return synced && waited, nil
+		}
+		return synced || waited, nil
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/mdp/qrterminal/v3"
@@ -115,7 +116,7 @@ func (a *app) showTicket(i *client.Invitation) error {
 		return a.emit(event{"invite", i.Ticket, i.Expires})
 	}
 	if term.IsTerminal(int(a.stdout.Fd())) {
-		qrterminal.GenerateHalfBlock(i.Ticket, qrterminal.L, a.stdout)
+		qrterminal.GenerateHalfBlock(strings.ToUpper(i.Ticket), qrterminal.L, a.stdout) // upper case needs fewer blocks
 	}
 	left := time.Until(i.Expires.Std()).Round(time.Second)
 	_, err := fmt.Fprintf(a.stdout, "On the new device, within %s:\n\n    starling join --name NAME %s\n\n", left, i.Ticket)

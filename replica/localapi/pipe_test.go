@@ -36,21 +36,28 @@ func (l *pipeListener) Close() error {
 
 func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 
-// pipeServer serves api on one connection. A pipe has no buffer: what the
-// test does not read, the server cannot write.
-func pipeServer(t *testing.T, api client.API, c *localapi.Config) (stop func(), conn net.Conn) {
+// pipeServer serves api on the connections that dial makes. A pipe has no
+// buffer: what the test does not read, the server cannot write.
+func pipeServer(t *testing.T, api client.API, c *localapi.Config) (stop func(), dial func() net.Conn) {
 	t.Helper()
-	near, far := net.Pipe()
-	l := &pipeListener{conns: make(chan net.Conn, 1), done: make(chan struct{})}
-	l.conns <- far
+	l := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- localapi.Serve(ctx, l, localapi.New(api, nil, c)) }()
-	return func() {
-		near.Close()
+	var dialled []net.Conn
+	stop = func() {
+		for _, conn := range dialled {
+			conn.Close()
+		}
 		cancel()
 		if err := <-served; err != nil {
 			t.Errorf("serve: %v", err)
 		}
-	}, near
+	}
+	return stop, func() net.Conn {
+		near, far := net.Pipe()
+		dialled = append(dialled, near)
+		l.conns <- far
+		return near
+	}
 }

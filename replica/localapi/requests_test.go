@@ -241,8 +241,9 @@ func TestMostEdits(t *testing.T) {
 // A body that does not come is given up, in virtual time.
 func TestBodyThatStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, conn := pipeServer(t, apitest.New(nil), &localapi.Config{ReadTimeout: time.Minute})
-		defer server()
+		stop, dial := pipeServer(t, apitest.New(nil), &localapi.Config{ReadTimeout: time.Minute})
+		defer stop()
+		conn := dial()
 		began := time.Now()
 		fmt.Fprint(conn, "POST /v1/edits HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n[")
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)

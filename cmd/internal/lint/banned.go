@@ -81,7 +81,7 @@ func Banned(t *Tree) []Finding {
 			}
 			return true
 		})
-		if !f.Test && !f.Generated {
+		if !f.inTest() && !f.Generated {
 			out = append(out, t.panics(f)...)
 		}
 		if inLibrary(f) && !f.Generated {
@@ -127,7 +127,7 @@ func (s scope) covers(f *File) bool {
 
 // inLibrary says whether the file is part of what an embedder links.
 func inLibrary(f *File) bool {
-	return !f.Test && f.AST.Name.Name != "main" && !under(f.Dir(), "cmd") && !under(f.Dir(), "bench")
+	return !f.inTest() && f.AST.Name.Name != "main" && !under(f.Dir(), "cmd") && !under(f.Dir(), "bench")
 }
 
 // panics finds calls of panic that do not say why they cannot be reached.

@@ -1,8 +1,6 @@
 package lint
 
-import (
-	"regexp"
-)
+import "regexp"
 
 var testName = regexp.MustCompile("`((?:Test|Fuzz|Benchmark|Example)[A-Z_][A-Za-z0-9_]*)")
 
@@ -11,7 +9,7 @@ var testName = regexp.MustCompile("`((?:Test|Fuzz|Benchmark|Example)[A-Z_][A-Za-
 func Claims(t *Tree) []Finding {
 	known := map[string]bool{}
 	for _, f := range t.Files {
-		if !f.Test && !inDir(f.Path, "storetest") && !inDir(f.Path, "p2ptest") {
+		if !f.inTest() {
 			continue
 		}
 		for _, fn := range functions(f) {

@@ -14,7 +14,7 @@ type home struct {
 	to     string // what to do instead
 }
 
-// inTests stands for every _test.go file.
+// inTests stands for every _test.go file and every package such as storetest.
 const inTests = "_test"
 
 func homes() []home {
@@ -38,10 +38,10 @@ func homes() []home {
 			"vCard is a format of files that people import; the replica knows contacts", "convert at the edge, into model.Contact"},
 		{"github.com/HdrHistogram", []string{"bench/...", "cmd/starling/...", inTests},
 			"histograms of latency are a measurement, not a feature", "return the durations and let bench count them"},
-		{"pgregory.net/rapid", []string{"replica/store/storetest", inTests}, "it is a test library", "move the code to a _test.go file"},
+		{"pgregory.net/rapid", []string{inTests}, "it is a test library", "move the code to a _test.go file"},
 		{"go.uber.org/goleak", []string{inTests}, "it is a test library", "move the code to a _test.go file"},
 		{"github.com/c2sp/wycheproof", []string{inTests}, "it is test data", "move the code to a _test.go file"},
-		{"github.com/marcopolo/simnet", []string{"p2p/p2ptest", "bench/...", inTests}, "it is a simulated network", "move the code to a test or to p2ptest"},
+		{"github.com/marcopolo/simnet", []string{"bench/...", inTests}, "it is a simulated network", "move the code to a test or to p2ptest"},
 		{"github.com/stretchr/testify", nil,
 			"a second assertion language hides plain ifs and prints less than a good message", "write an if and t.Errorf with got and want"},
 		{"go.uber.org/mock", nil,
@@ -78,6 +78,6 @@ func Homes(t *Tree) []Finding {
 
 func (h home) holds(f *File) bool {
 	return slices.ContainsFunc(h.dirs, func(dir string) bool {
-		return dir == inTests && f.Test || matches(dir, f.Dir())
+		return dir == inTests && f.inTest() || matches(dir, f.Dir())
 	})
 }

@@ -40,6 +40,10 @@ type File struct {
 // Dir returns the directory of the file, "." for the root.
 func (f *File) Dir() string { return path.Dir(f.Path) }
 
+// inTest says whether only tests link the file: it is one, or it is in a
+// package such as storetest that supports them.
+func (f *File) inTest() bool { return f.Test || strings.HasSuffix(f.Dir(), "test") }
+
 // Load reads and parses the module in fsys. A file that does not parse is an
 // error: the compiler's message is better than any rule's.
 func Load(fsys fs.FS, std *Std) (*Tree, error) {

@@ -32,6 +32,9 @@ func preflight(dir string, options badger.Options) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := checkKey(dir, options.EncryptionKey); err != nil {
+		return err
+	}
 	for id := range m.Tables {
 		if err := checkTable(table.NewFilename(id, dir)); err != nil {
 			return err
@@ -55,6 +58,19 @@ func requireNone(dir, missing string, patterns ...string) error {
 		}
 	}
 	return nil
+}
+
+// checkKey reads the key registry with the key. Badger does it too, and leaves
+// goroutines behind when it fails, which a wrong key must not cost.
+func checkKey(dir string, key []byte) error {
+	if _, err := os.Stat(filepath.Join(dir, badger.KeyRegistryFileName)); err != nil {
+		return nil // Badger makes one
+	}
+	registry, err := badger.OpenKeyRegistry(badger.KeyRegistryOptions{Dir: dir, ReadOnly: true, EncryptionKey: key})
+	if err != nil {
+		return err
+	}
+	return registry.Close()
 }
 
 // checkTable checks that the lengths at the end of a table lie within it:

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -156,6 +157,44 @@ func TestSubscribersLeave(t *testing.T) {
 			}
 		}
 	})
+}
+
+// subscribing notes that it was asked for events.
+type subscribing struct {
+	*apitest.Replica
+	asked bool
+}
+
+func (s *subscribing) Events(ctx context.Context, after uint64) iter.Seq2[model.Event, error] {
+	s.asked = true
+	return s.Replica.Events(ctx, after)
+}
+
+// firstWrite calls a function before the answer begins.
+type firstWrite struct {
+	*httptest.ResponseRecorder
+	fn func()
+}
+
+func (w firstWrite) Write(p []byte) (int, error) {
+	w.fn()
+	return w.ResponseRecorder.Write(p)
+}
+
+// The subscription is there before the client hears of it, or it would miss
+// what follows its own next request. Many times, as a race may be won.
+func TestSubscribedFirst(t *testing.T) {
+	for range 200 {
+		api := &subscribing{Replica: apitest.New(nil)}
+		ctx, cancel := context.WithCancel(t.Context())
+		w := firstWrite{httptest.NewRecorder(), func() {
+			if !api.asked {
+				t.Error("the answer began before the subscription")
+			}
+			cancel()
+		}}
+		localapi.New(api, nil, nil).ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/v1/events", nil))
+	}
 }
 
 func TestStreamLimit(t *testing.T) {

@@ -217,7 +217,7 @@ func TestOtherUser(t *testing.T) {
 			t.Fatalf("connect: %v", err) // the modes would have sufficed
 		}
 		defer conn.Close()
-		io.WriteString(conn, "GET /v1/state HTTP/1.1\r\nHost: x\r\n\r\n")
+		io.WriteString(conn, "GET /v1/state HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		if answer, _ := io.ReadAll(conn); len(answer) > 0 {
 			t.Fatalf("a stranger was answered: %s", answer)
 		}

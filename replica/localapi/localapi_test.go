@@ -135,11 +135,17 @@ func wantCode(t *testing.T, err error, want client.Code) {
 // post sends an edit with a key and does not wait for the answer.
 func (d *daemon) post(t *testing.T, body, key string) (*bufio.Reader, net.Conn) {
 	t.Helper()
+	return d.send(t, fmt.Sprintf("POST /v1/edits HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nIdempotency-Key: %s\r\nContent-Length: %d\r\n\r\n%s", key, len(body), body))
+}
+
+// send writes a request on a connection of its own.
+func (d *daemon) send(t *testing.T, request string) (*bufio.Reader, net.Conn) {
+	t.Helper()
 	conn, err := net.Dial("unix", d.socket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	fmt.Fprintf(conn, "POST /v1/edits HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nIdempotency-Key: %s\r\nContent-Length: %d\r\n\r\n%s", key, len(body), body)
+	io.WriteString(conn, request)
 	return bufio.NewReader(conn), conn
 }

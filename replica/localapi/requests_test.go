@@ -69,7 +69,7 @@ func TestStrictBodies(t *testing.T) {
 		{"wrong half", `{"op":"chat.unread","id":"\udc26\ud83d"}`, "surrogate"},
 		{"pair that is none", `{"op":"chat.unread","id":"\ud83d\u0041"}`, "surrogate"},
 		{"half in a key", `{"\ud83d":1}`, "surrogate"},
-		{"too deep", `{"op":"setting.set","id":"k","scope":"account","value":` + deep + `}`, "nested deeper"},
+		{"too deep", `{"op":"setting.set","id":"k","scope":"account","value":` + deep + `}`, "nested deeper than 64"},
 		{"abysmal", strings.Repeat(`[`, 100_000), "body: not JSON"},
 		{"no such operation", `{"op":"chat.paint","id":"c"}`, "chat.paint"},
 	} {
@@ -302,6 +302,14 @@ func TestStateCut(t *testing.T) {
 	d := serve(t, oddAPI{apitest.New(nil)}, nil, nil)
 	_, err := d.client.State(t.Context())
 	wantCode(t, err, client.CodeUnreachable)
+	r, _ := d.send(t, "GET /v1/state HTTP/1.1\r\nHost: x\r\n\r\n")
+	response, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, response.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("the answer ends with %v, want it cut off", err)
+	}
 }
 
 // The state of the wire is the canonical one, byte for byte.

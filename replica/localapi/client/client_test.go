@@ -179,6 +179,23 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// An id is one segment of the path, also where it looks like a step in it.
+func TestSegments(t *testing.T) {
+	for id, want := range map[string]string{
+		"..": "/v1/chats/%2E%2E", ".": "/v1/chats/%2E", "a/b": "/v1/chats/a%2Fb", "%2F": "/v1/chats/%252F", "ü?#": "/v1/chats/%C3%BC%3F%23",
+	} {
+		d := daemonThat(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.RequestURI != want {
+				t.Errorf("chat %q is asked for at %s, want %s", id, r.RequestURI, want)
+			}
+			io.WriteString(w, "{}")
+		})
+		if _, err := d.GetChat(t.Context(), id); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // What a request holds that cannot be sent is refused here.
 func TestApplyTooLarge(t *testing.T) {
 	d := daemonThat(t, func(http.ResponseWriter, *http.Request) { t.Error("it was sent") })

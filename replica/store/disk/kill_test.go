@@ -26,7 +26,7 @@ const (
 // from the whole.
 const (
 	smallBatch = 10
-	largeBatch = 9000 // more than fits into a transaction
+	largeBatch = 16_000 // more than fits into a transaction
 )
 
 func numberedSize(n uint64) int {
@@ -154,6 +154,9 @@ func checkNumbered(t *testing.T, dir string, round uint64) uint64 {
 	newest, err := head(s)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if s.commit.fits(largeBatch, 0, 0) {
+		t.Fatal("a large batch does not need the journal")
 	}
 	next := uint64(1)
 	if err := s.Scan(3, nil, nil, func(k, v []byte) error {

@@ -207,11 +207,15 @@ func (f *finder) resolve(a ma.Multiaddr, news <-chan struct{}, random *rand.Rand
 	for {
 		if last == "" || !f.h.sessions.connected(last) {
 			id, err := f.h.end.identify(f.h.ctx, a)
-			if err == nil {
+			switch {
+			case err != nil:
+				f.h.log.Debug("configured peer does not answer", "addr", a, "err", err)
+			case id == f.h.end.id:
+				f.h.log.Info("configured peer is this device", "addr", a)
+				return
+			default:
 				last = id
 				f.learn(id, configured, a)
-			} else {
-				f.h.log.Debug("configured peer does not answer", "addr", a, "err", err)
 			}
 		}
 		select {

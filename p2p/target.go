@@ -119,7 +119,7 @@ func (t *target) wasStable() bool {
 
 // run dials until the host is closed, or the target proves to be none.
 func (t *target) run() {
-	due := t.f.h.clock.after(0)
+	var due <-chan time.Time // learn leaves the first token in news
 	for {
 		select {
 		case <-t.f.h.ctx.Done():

@@ -216,10 +216,26 @@ func (t *Ticket) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalText keeps the ticket out of the encoders.
 func (t *Ticket) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
+// check says why there must not be a try now.
+func (t *Ticket) check(now time.Time) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ready(now)
+}
+
 // begin counts a try, or says why there must not be one.
 func (t *Ticket) begin(now time.Time) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err := t.ready(now); err != nil {
+		return err
+	}
+	t.tries++
+	t.last = now
+	return nil
+}
+
+func (t *Ticket) ready(now time.Time) error {
 	switch {
 	case t.used || t.tries >= maxTries:
 		return ErrTicketUsed
@@ -228,8 +244,6 @@ func (t *Ticket) begin(now time.Time) error {
 	case t.tries > 0 && now.Sub(t.last).Abs() < tryInterval:
 		return ErrTooSoon
 	}
-	t.tries++
-	t.last = now
 	return nil
 }
 

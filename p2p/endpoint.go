@@ -40,7 +40,6 @@ const (
 	// where a second handshake is not free and a dead port says nothing.
 	publicTCPDelay = 250 * time.Millisecond
 	maxDials       = 24 // addresses tried in one attempt
-	keepAlive      = 10 * time.Second
 )
 
 // An endpoint is one libp2p identity on the network: its QUIC and TCP
@@ -181,7 +180,8 @@ func (e *endpoint) addTCP(key crypto.PrivKey) error {
 	conf := libyamux.DefaultConfig()
 	conf.LogOutput = io.Discard
 	conf.ReadBufSize = 0
-	conf.KeepAliveInterval = keepAlive
+	conf.KeepAliveInterval = beatInterval
+	conf.ConnectionWriteTimeout = beatTime
 	conf.MaxStreamWindowSize = 16 << 20
 	conf.MaxIncomingStreams = 4 // one is used; a stranger must not hold windows for more
 	conf.AcceptBacklog = 4

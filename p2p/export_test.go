@@ -86,3 +86,9 @@ func (c *Config) SetDiscovery(start func(found func(texts []string)) (stop func(
 type fakeDiscovery func()
 
 func (f fakeDiscovery) close() { f() }
+
+// SetNow replaces the clock of a joining device.
+func (c *JoinConfig) SetNow(now func() time.Time) { c.now = now }
+
+// Over is closed when the invite has ended.
+func (v *Invite) Over() <-chan struct{} { return v.over }

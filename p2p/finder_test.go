@@ -236,38 +236,55 @@ func TestForgedAnnouncementsAreBounded(t *testing.T) {
 	}
 }
 
+// fakeInterfaces lets a test say what the watcher sees, look by look. A look has
+// been dealt with when the next one is taken.
+type fakeInterfaces struct {
+	looks            chan string
+	quit             chan struct{}
+	current          string // owned by the watcher
+	started, stopped chan string
+}
+
+func newFakeInterfaces(conf *p2p.Config) *fakeInterfaces {
+	f := &fakeInterfaces{
+		looks: make(chan string), quit: make(chan struct{}),
+		started: make(chan string, 10), stopped: make(chan string, 10),
+	}
+	ticks := make(chan time.Time)
+	close(ticks) // always time to look
+	conf.SetInterfaces(f.look, ticks)
+	conf.SetDiscovery(f.start)
+	return f
+}
+
+func (f *fakeInterfaces) look() (string, error) {
+	select {
+	case s := <-f.looks:
+		if s == "broken" {
+			return "", errors.New("no netlink")
+		}
+		f.current = s
+		return s, nil
+	case <-f.quit:
+		return "", errors.New("the test is over")
+	}
+}
+
+func (f *fakeInterfaces) start(func([]string)) (func(), error) {
+	now := f.current
+	if now == "" {
+		return nil, errors.New("no interface")
+	}
+	f.started <- now
+	return func() { f.stopped <- now }, nil
+}
+
 // TestWatcher: discovery starts when there is an interface, and again when the
 // interfaces change, and a change makes targets dial at once.
 func TestWatcher(t *testing.T) {
 	ids := p2ptest.Account(t, 2)
-	var mu sync.Mutex
-	state := ""
-	set := func(s string) {
-		mu.Lock()
-		defer mu.Unlock()
-		state = s
-	}
-	ticks := make(chan time.Time)
-	started, stopped := make(chan string, 10), make(chan string, 10)
 	var conf p2p.Config
-	conf.SetInterfaces(func() (string, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if state == "broken" {
-			return "", errors.New("no netlink")
-		}
-		return state, nil
-	}, ticks)
-	conf.SetDiscovery(func(func([]string)) (func(), error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if state == "" || state == "broken" {
-			return nil, errors.New("no interface")
-		}
-		now := state
-		started <- now
-		return func() { stopped <- now }, nil
-	})
+	f := newFakeInterfaces(&conf)
 	// Time stands still, so the first dial, which fails, is the only one.
 	conf.SetClock(time.Now, func(time.Duration) <-chan time.Time { return nil })
 	logs := newLogWatch()
@@ -275,39 +292,35 @@ func TestWatcher(t *testing.T) {
 	port := freePort(t)
 	conf.Peers = []string{"/ip4/127.0.0.1/tcp/" + port + "/p2p/" + peerIDOf(t, ids[1])}
 	a := p2ptest.ListenDiscovering(t, ids[0], &conf)
+	defer a.Close()
+	defer sync.OnceFunc(func() { close(f.quit) })()
 	nobody(t, a)
 	logs.await(t, "device does not answer")
-	ticks <- time.Time{}
-	set("broken")
-	ticks <- time.Time{}
-	ticks <- time.Time{}
-	if len(started) != 0 {
+	for _, s := range []string{"", "broken", "", ""} {
+		f.looks <- s
+	}
+	if len(f.started) != 0 {
 		t.Error("discovery started without an interface")
 	}
 	b := p2ptest.Listen(t, ids[1], &p2p.Config{Listen: "127.0.0.1:" + port})
-	set("eth0")
-	ticks <- time.Time{}
-	if s := <-started; s != "eth0" {
+	f.looks <- "eth0"
+	if s := <-f.started; s != "eth0" {
 		t.Errorf("started on %q", s)
 	}
 	atA, atB := p2ptest.Connect(t, a, b)
 	p2ptest.Exchange(t, atA, atB)
-	ticks <- time.Time{}
-	ticks <- time.Time{}
-	if len(started)+len(stopped) != 0 {
+	for _, s := range []string{"eth0", "broken", "eth0", "eth0"} {
+		f.looks <- s
+	}
+	if len(f.started)+len(f.stopped) != 0 {
 		t.Error("discovery restarted without a change")
 	}
-	set("wlan0")
-	ticks <- time.Time{}
-	if s := <-stopped; s != "eth0" {
+	f.looks <- "wlan0"
+	if s := <-f.stopped; s != "eth0" {
 		t.Errorf("stopped on %q", s)
 	}
-	if s := <-started; s != "wlan0" {
+	if s := <-f.started; s != "wlan0" {
 		t.Errorf("started on %q", s)
-	}
-	a.Close()
-	if s := <-stopped; s != "wlan0" {
-		t.Errorf("close stopped %q", s)
 	}
 }
 

@@ -205,7 +205,7 @@ func (h *Host) start(s *session, theirs card) error {
 		s.end()
 		return fmt.Errorf("start session: %w", err)
 	}
-	if !h.spawn(s.watch) {
+	if !h.spawn(s.watch) || !h.spawn(s.beat) {
 		s.end()
 		return ErrClosed
 	}

@@ -1,7 +1,10 @@
 package p2p
 
 import (
+	"context"
+	"errors"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -14,6 +17,14 @@ import (
 // lingerTime bounds how long a closed stream waits for the other end to have
 // read what was written last.
 const lingerTime = time.Second
+
+// A peer that vanishes without a word is missed after beatInterval + beatTime
+// at the latest. The answer may have to wait behind data under way, so it gets
+// more time than any round trip takes.
+const (
+	beatInterval = 10 * time.Second
+	beatTime     = 20 * time.Second
+)
 
 // A session is one authenticated stream with one device, on a connection of
 // its own. It is what Accept hands out.
@@ -71,6 +82,47 @@ func (s *session) end() {
 		s.onEnd(s)
 		close(s.ended)
 	})
+}
+
+// beat asks the other end for a sign of life now and then. The transports have
+// keep-alives of their own, but QUIC's can take 45 seconds to give up.
+func (s *session) beat() {
+	ticks := time.NewTicker(beatInterval)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-s.ended:
+			return
+		case <-ticks.C:
+		}
+		if errors.Is(s.ping(), os.ErrDeadlineExceeded) {
+			s.end()
+			return
+		}
+	}
+}
+
+// ping opens a stream, which watch at the other end resets: that is the answer.
+// Errors other than the deadline's are signs of life, or watch sees them too.
+func (s *session) ping() error {
+	ctx, cancel := context.WithTimeout(context.Background(), beatTime) //lint:allow context.Background the session ends the connection and so the call
+	defer cancel()
+	stream, err := s.conn.OpenStream(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return os.ErrDeadlineExceeded
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stream.Reset() }()
+	if err := stream.SetDeadline(time.Now().Add(beatTime)); err != nil {
+		return err
+	}
+	if _, err := stream.Write([]byte{0}); err != nil {
+		return err
+	}
+	_, err = stream.Read(make([]byte, 1))
+	return err
 }
 
 // watch notices the death of the connection, however it comes about, and

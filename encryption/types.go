@@ -1,6 +1,10 @@
 package encryption
 
-import "encoding/hex"
+import (
+	"encoding/hex"
+	"fmt"
+	"time"
+)
 
 // Limits on everything that comes from outside, in the units named.
 const (
@@ -34,6 +38,15 @@ func (a AccountID) String() string { return hex.EncodeToString(a[:]) }
 func (d DeviceID) String() string  { return hex.EncodeToString(d[:]) }
 func (w WriterID) String() string  { return hex.EncodeToString(w[:]) }
 
+// ParseDeviceID reads what DeviceID.String writes. The error wraps ErrMalformed.
+func ParseDeviceID(s string) (DeviceID, error) {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(DeviceID{}) {
+		return DeviceID{}, fmt.Errorf("device id %q: want 32 hexadecimal digits: %w", s, ErrMalformed)
+	}
+	return DeviceID(b), nil
+}
+
 // IsZero reports whether the hash is absent.
 func (h Hash) IsZero() bool { return h == Hash{} }
 
@@ -56,6 +69,9 @@ type Peer struct {
 	Device   DeviceID
 	Addr     string // as the transport prints it
 	Outbound bool   // this side dialed
+	// Skew is its clock minus ours at the hello, give or take the time that
+	// the hello took.
+	Skew time.Duration
 }
 
 // Dep names the last envelope of another writer that an envelope's writer had seen.

@@ -20,10 +20,11 @@ const (
 // handshake is one hello as a pure state machine, satisfied by
 // *encryption.Hello. Next takes nil first on the initiating side, and then
 // whatever frame arrived; out is sent if it is not nil, and done says that
-// nothing more will be received. Peer is valid after done.
+// nothing more will be received. Peer and Skew are valid after done.
 type handshake interface {
 	Next(in []byte) (out []byte, done bool, err error)
 	Peer() (encryption.DeviceID, [][]byte)
+	Skew() time.Duration
 }
 
 // hello runs h over the stream.
@@ -68,28 +69,30 @@ func (h *Host) open(ctx context.Context, conn transport.CapableConn) error {
 	if err := writeFrame(stream, []byte(syncProtocol)); err != nil {
 		return err
 	}
-	device, err := h.authenticate(conn, stream, true)
+	peer, err := h.authenticate(conn, stream, true)
 	if err != nil {
 		return err
 	}
-	return h.settle(conn, stream, encryption.Peer{Device: device, Addr: conn.RemoteMultiaddr().String(), Outbound: true})
+	return h.settle(conn, stream, peer)
 }
 
 // authenticate runs the hello and passes on the membership operations that
 // came with it.
-func (h *Host) authenticate(conn transport.CapableConn, stream network.MuxedStream, initiator bool) (encryption.DeviceID, error) {
+func (h *Host) authenticate(conn transport.CapableConn, stream network.MuxedStream, initiator bool) (encryption.Peer, error) {
 	hs := h.account.hello(initiator, []byte(conn.LocalPeer()), []byte(conn.RemotePeer()), h.clock.now(), rand.Reader)
 	if err := hello(stream, hs, initiator); err != nil {
-		return encryption.DeviceID{}, err
+		return encryption.Peer{}, err
 	}
 	device, ops := hs.Peer()
 	if device == h.account.device() {
-		return device, fmt.Errorf("%w: the other end has this device's own keys", errHello)
+		return encryption.Peer{}, fmt.Errorf("%w: the other end has this device's own keys", errHello)
 	}
 	if len(ops) > 0 {
 		h.admit(ops)
 	}
-	return device, nil
+	return encryption.Peer{
+		Device: device, Addr: conn.RemoteMultiaddr().String(), Outbound: initiator, Skew: hs.Skew(),
+	}, nil
 }
 
 // settle exchanges cards, lets the deciding side choose between the streams of

@@ -6,7 +6,6 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/transport"
-	"github.com/starling-sync/starling/encryption"
 )
 
 // accept takes connections from one listener until it is closed.
@@ -71,9 +70,9 @@ func refuse(stream network.MuxedStream) error {
 }
 
 func (h *Host) serveSync(conn transport.CapableConn, stream network.MuxedStream) error {
-	device, err := h.authenticate(conn, stream, false)
+	peer, err := h.authenticate(conn, stream, false)
 	if err != nil {
 		return err
 	}
-	return h.settle(conn, stream, encryption.Peer{Device: device, Addr: conn.RemoteMultiaddr().String()})
+	return h.settle(conn, stream, peer)
 }

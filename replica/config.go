@@ -1,0 +1,87 @@
+package replica
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/store"
+	"github.com/starling-sync/starling/replica/store/disk"
+)
+
+// Config says how Open opens a replica. Only Identity is required.
+type Config struct {
+	// Identity is the unlocked device. It is used, not owned.
+	Identity *encryption.Identity
+	// Network reaches the other devices. Default nil: none, the replica is
+	// offline. The replica closes it.
+	Network Network
+	// Store holds the records. Default: Badger in the directory given to
+	// Open, encrypted under the identity's keys. The replica closes it.
+	Store store.Store
+	// Log takes what an operator should see. Default: nothing is logged.
+	Log *slog.Logger
+	// Clock is the source of the stamps of edits. Default: time.Now.
+	Clock func() time.Time
+	// Random is the source of nonces. Default: crypto/rand.
+	Random io.Reader
+}
+
+// Network carries streams to the account's other devices. The replica calls
+// Accept from one goroutine, again and again until it fails, and Close once;
+// Close ends a waiting Accept.
+type Network interface {
+	// Accept waits for the next stream to an authenticated member, whoever
+	// opened it. The stream is ordered and reliable; closing it from either
+	// side, or losing the connection, ends its Reads and Writes. The first
+	// call starts looking for devices.
+	Accept(ctx context.Context) (io.ReadWriteCloser, encryption.Peer, error)
+	Close() error
+}
+
+// StoreDir is where, within the directory of a replica, its records are.
+const StoreDir = "store"
+
+func (c *Config) withDefaults(dir string) (*Config, error) {
+	if c == nil || c.Identity == nil {
+		return nil, errors.New("replica: Config.Identity is required")
+	}
+	d := *c
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if d.Clock == nil {
+		d.Clock = time.Now
+	}
+	if d.Random == nil {
+		d.Random = rand.Reader
+	}
+	if d.Store == nil {
+		s, err := openDisk(dir, &d)
+		if err != nil {
+			return nil, err
+		}
+		d.Store = s
+	}
+	return &d, nil
+}
+
+func openDisk(dir string, c *Config) (store.Store, error) {
+	s, err := disk.Open(filepath.Join(dir, StoreDir), &disk.Config{
+		BadgerKey: c.Identity.BadgerKey().Reveal(),
+		RecordKey: c.Identity.RecordKey().Reveal(),
+		Log:       c.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if lost := s.Lost(); lost != nil {
+		c.Log.Warn("the end of the store was lost; it is fetched from other devices", "err", lost)
+	}
+	return s, nil
+}

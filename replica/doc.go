@@ -1,0 +1,25 @@
+// Package replica is starling as a program embeds it: one device's replica
+// of an account, which takes edits while offline and exchanges encrypted
+// changes with the account's other devices when it can reach them.
+//
+// A Replica belongs to one directory and one device. Edits (Apply, or the
+// typed handles Chat, Contact and Settings) return once they are durable
+// here and never wait for another device. Reads (GetChat, ListContacts,
+// State …) come from indexes that are written in the same transaction as the
+// documents. Watch tells what changed, whoever changed it.
+//
+// Behind that, one goroutine (loop.go) owns the exchange protocol, the
+// documents in memory and the group that is being made durable. Its cycle:
+// take edits and verified envelopes that wait, apply them to the documents,
+// seal own changes if somebody is connected, write everything in one
+// transaction, and only when that is durable acknowledge, notify and send.
+// While a group is being written the next one collects, so the busier it is
+// the larger the groups are.
+//
+// What is on disk (records.go) is in three classes. The log of envelopes and
+// the changes not yet sealed are the truth. Documents, indexes and the
+// fingerprint are computed from it and can be made again. Device-local
+// records (last-known addresses, counters) are never replicated.
+//
+// A Replica with a nil Network is complete but for other devices.
+package replica

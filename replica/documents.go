@@ -1,0 +1,151 @@
+package replica
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/starling-sync/starling/crdt"
+	"github.com/starling-sync/starling/crdt/account"
+	"github.com/starling-sync/starling/replica/store"
+)
+
+// maxOpen is how many documents stay in memory, at about 11 KB each.
+const maxOpen = 256
+
+// document is one document in memory. It is owned by the loop.
+type document struct {
+	ref   account.Ref
+	id    account.DocumentID
+	doc   *crdt.Document
+	leaf  [32]byte // as the fingerprint holds it; zero for a new document
+	dirty bool     // differs from its record
+}
+
+// documents are the documents in memory. During a group, a document that is
+// evicted while dirty is written to the group's batch, and saved holds its
+// record, because the store does not have it yet.
+type documents struct {
+	store   store.Store
+	account [32]byte
+	writer  crdt.Writer
+	prints  *fingerprint
+	open    *simplelru.LRU[account.DocumentID, *document]
+
+	batch *store.Batch                       // of the group in the making
+	saved map[account.DocumentID]*docRecord  // flushed in that group
+	touch map[account.DocumentID]account.Ref // changed in that group
+	views views
+	err   error // the first failure of an eviction in that group
+}
+
+func newDocuments(s store.Store, accountID [32]byte, w crdt.Writer, prints *fingerprint) *documents {
+	d := &documents{store: s, account: accountID, writer: w, prints: prints}
+	lru, err := simplelru.NewLRU(maxOpen, d.evicted)
+	if err != nil {
+		panic(err) // unreachable: the size is positive
+	}
+	d.open = lru
+	return d
+}
+
+// begin starts a group whose records go to b.
+func (d *documents) begin(b *store.Batch) {
+	d.batch = b
+	d.saved = map[account.DocumentID]*docRecord{}
+	d.touch = map[account.DocumentID]account.Ref{}
+	d.err = nil
+}
+
+// get returns the document that ref names, a new one if there is none.
+func (d *documents) get(ref account.Ref) (*document, error) {
+	id := ref.ID(d.account)
+	if doc, ok := d.open.Get(id); ok {
+		return doc, nil
+	}
+	doc, err := d.load(ref, id)
+	if err != nil {
+		return nil, fmt.Errorf("document of %s %q: %w", ref.Kind, ref.Entity, err)
+	}
+	d.open.Add(id, doc)
+	return doc, d.err
+}
+
+func (d *documents) load(ref account.Ref, id account.DocumentID) (*document, error) {
+	rec, ok := d.saved[id]
+	if !ok {
+		rec = &docRecord{}
+		found, err := get(d.store, tableDocs, id[:], rec)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			doc, err := crdt.NewDocument(d.writer)
+			return &document{ref: ref, id: id, doc: doc}, err
+		}
+	}
+	doc, err := crdt.LoadDocument(rec.Saved, d.writer)
+	return &document{ref: ref, id: id, doc: doc, leaf: rec.Leaf}, err
+}
+
+// changed notes that doc differs from its record.
+func (d *documents) changed(doc *document) {
+	doc.dirty = true
+	d.touch[doc.id] = doc.ref
+}
+
+// evicted is called by the cache, with the document that makes room.
+func (d *documents) evicted(_ account.DocumentID, doc *document) {
+	if doc.dirty {
+		if err := d.flush(doc); err != nil && d.err == nil {
+			d.err = err
+		}
+	}
+}
+
+// flush writes a dirty document, its index entry and its leaf.
+func (d *documents) flush(doc *document) error {
+	saved, err := doc.doc.Save()
+	if err != nil {
+		return fmt.Errorf("save %s %q: %w", doc.ref.Kind, doc.ref.Entity, err)
+	}
+	leaf := leafOf(doc.id, doc.doc.Heads())
+	d.prints.replace(doc.id, doc.leaf, leaf)
+	doc.leaf, doc.dirty = leaf, false
+	rec := &docRecord{Kind: uint8(doc.ref.Kind), Entity: doc.ref.Entity, Leaf: leaf, Saved: saved}
+	d.saved[doc.id] = rec
+	d.batch.Put(tableDocs, doc.id[:], encode(rec))
+	d.views.write(d.batch, doc)
+	return nil
+}
+
+// finish writes every document that is still dirty.
+func (d *documents) finish() error {
+	for _, doc := range d.open.Values() {
+		if doc.dirty {
+			if err := d.flush(doc); err != nil {
+				return err
+			}
+		}
+	}
+	d.prints.flush(d.batch)
+	d.saved = nil
+	return d.err
+}
+
+// abort forgets every document in memory and reads the fingerprint again:
+// what they hold may not be in the store.
+func (d *documents) abort() error {
+	for _, doc := range d.open.Values() {
+		doc.dirty = false
+	}
+	d.open.Purge()
+	d.saved = nil
+	d.views.reset()
+	prints, err := loadFingerprint(d.store)
+	if err != nil {
+		return err
+	}
+	*d.prints = *prints
+	return nil
+}

@@ -1,0 +1,391 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/starling-sync/starling/crdt"
+	"github.com/starling-sync/starling/crdt/account"
+	"github.com/starling-sync/starling/crdt/change"
+	"github.com/starling-sync/starling/crdt/model"
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/internal/core"
+	"github.com/starling-sync/starling/replica/internal/wire"
+	"github.com/starling-sync/starling/replica/store"
+)
+
+// Bounds of one group and of one own envelope. A single Apply is never
+// split, whatever its size.
+const (
+	groupEdits = 4096
+	groupBytes = 4 << 20   // of changes that others sent
+	sealBytes  = 256 << 10 // of changes before compression
+	sealRuns   = 4         // envelopes of the backlog sealed in one group
+)
+
+// intent is what one caller of Apply decided.
+type intent struct {
+	edits []model.Edit
+	refs  []account.Ref
+	done  chan error // capacity 1
+}
+
+// group is what becomes durable together.
+type group struct {
+	batch   store.Batch
+	intents []*intent // answered when durable
+	events  []model.Event
+	run     []localChange // own changes of this group
+	next    counters      // of the store when the group is durable
+}
+
+// localChange is one own change on its way to an envelope.
+type localChange struct {
+	ref account.Ref
+	raw []byte
+}
+
+// build makes the next group out of what waits. Own edits come first: they
+// can be taken back as long as nothing was staged in the ledger.
+func (l *loop) build() *group {
+	g := l.buildEdits()
+	if err := l.admitAll(g); err != nil {
+		l.refuse(g, err)
+		return nil
+	}
+	if err := l.finishGroup(g); err != nil {
+		l.refuse(g, err)
+		return nil
+	}
+	return g
+}
+
+// buildEdits applies waiting intents. One that fails is answered, and the
+// others are applied again from the start.
+func (l *loop) buildEdits() *group {
+	for {
+		g := &group{next: l.counters}
+		l.docs.begin(&g.batch)
+		failed, err := l.applyIntents(g)
+		if err == nil {
+			return g
+		}
+		failed.done <- err
+		l.requeue(g.intents)
+		if err := l.docs.abort(); err != nil {
+			l.fault("", err)
+		}
+	}
+}
+
+func (l *loop) requeue(intents []*intent) { l.queue = append(intents, l.queue...) }
+
+func (l *loop) applyIntents(g *group) (*intent, error) {
+	for edits := 0; len(l.queue) > 0 && edits < groupEdits; {
+		in := l.queue[0]
+		l.queue = l.queue[1:]
+		if err := l.applyIntent(g, in); err != nil {
+			return in, err
+		}
+		g.intents = append(g.intents, in)
+		edits += len(in.edits)
+	}
+	return nil, nil
+}
+
+// applyIntent performs the edits of one intent. Neighbouring edits of one
+// document become one change.
+func (l *loop) applyIntent(g *group, in *intent) error {
+	for i := 0; i < len(in.edits); {
+		j := i + 1
+		for j < len(in.edits) && in.refs[j] == in.refs[i] {
+			j++
+		}
+		if err := l.applyEdits(g, in.refs[i], in.edits[i:j]); err != nil {
+			return err
+		}
+		i = j
+	}
+	return nil
+}
+
+func (l *loop) applyEdits(g *group, ref account.Ref, edits []model.Edit) error {
+	doc, err := l.docs.get(ref)
+	if err != nil {
+		return err
+	}
+	now := l.config.Clock().UnixMilli()
+	e := doc.doc.Edit(now)
+	for _, m := range edits {
+		placed, err := l.docs.views.place(l.config.Store, m, l.docs.writer)
+		if err != nil {
+			return err
+		}
+		if err := account.Apply(e, placed); err != nil {
+			return fmt.Errorf("%s %q: %w", m.Op, m.ID, err)
+		}
+	}
+	if err := l.commitEdit(g, doc, e, edits); err != nil {
+		return err
+	}
+	return l.touchAll(g, edits)
+}
+
+// touchAll notes edits in the documents that they concern beside their own.
+func (l *loop) touchAll(g *group, edits []model.Edit) error {
+	for _, m := range edits {
+		ref, ok := account.AlsoTouches(m)
+		if !ok {
+			continue
+		}
+		doc, err := l.docs.get(ref)
+		if err != nil {
+			return err
+		}
+		e := doc.doc.Edit(l.config.Clock().UnixMilli())
+		if err := account.Touch(e, m); err != nil {
+			return err
+		}
+		if err := l.commitEdit(g, doc, e, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commitEdit adds what e wrote, if anything, to the group.
+func (l *loop) commitEdit(g *group, doc *document, e *crdt.Edit, edits []model.Edit) error {
+	c, err := e.Commit()
+	if err != nil || c == nil {
+		return err
+	}
+	l.docs.changed(doc)
+	g.run = append(g.run, localChange{doc.ref, c.Raw})
+	told := ""
+	for _, m := range edits {
+		if m.ID != told {
+			g.events = append(g.events, model.Event{Kind: eventKind(doc.ref.Kind), Entity: m.ID, Device: l.author.Device.String()})
+			told = m.ID
+		}
+	}
+	return nil
+}
+
+// admitAll applies verified envelopes of other devices.
+func (l *loop) admitAll(g *group) error {
+	for size := 0; size < groupBytes; {
+		a := l.core.Next()
+		if a == nil {
+			return nil
+		}
+		if err := l.admit(g, a); err != nil {
+			return &poison{a.Content.Writer, fmt.Errorf("envelope %d of writer %s: %w", a.Content.Seq, a.Content.Writer, err)}
+		}
+		size += len(a.Raw)
+	}
+	return nil
+}
+
+// poison is the failure of one verified envelope to apply.
+type poison struct {
+	writer encryption.WriterID
+	err    error
+}
+
+func (p *poison) Error() string { return p.err.Error() }
+func (p *poison) Unwrap() error { return p.err }
+
+func (l *loop) admit(g *group, a *core.Admitted) error {
+	batch, err := wire.DecodeBatch(a.Content.Batch)
+	if err != nil {
+		return err
+	}
+	perDoc := make([][]crdt.Change, len(batch.Docs))
+	for i, c := range batch.Changes {
+		parsed, err := change.Parse(c.Raw)
+		if err != nil {
+			return fmt.Errorf("change %d: %w", i, err)
+		}
+		if parsed.Actor != [16]byte(a.Content.Writer) {
+			return fmt.Errorf("change %d is by actor %x", i, parsed.Actor)
+		}
+		perDoc[c.Doc] = append(perDoc[c.Doc], parsed)
+	}
+	for i, d := range batch.Docs {
+		ref := account.Ref{Kind: account.Kind(d.Kind), Entity: d.Entity}
+		if err := l.merge(g, ref, perDoc[i], a.Content.Device); err != nil {
+			return err
+		}
+	}
+	l.keep(g, a)
+	return nil
+}
+
+func (l *loop) merge(g *group, ref account.Ref, changes []crdt.Change, device encryption.DeviceID) error {
+	if err := ref.Check(); err != nil {
+		return err
+	}
+	doc, err := l.docs.get(ref)
+	if err != nil {
+		return err
+	}
+	before := parts(doc)
+	n, err := doc.doc.Apply(changes)
+	if err != nil {
+		return fmt.Errorf("%s: %w", ref, err)
+	}
+	if n == 0 {
+		return nil
+	}
+	l.docs.changed(doc)
+	for _, entity := range changedParts(before, parts(doc), ref) {
+		g.events = append(g.events, model.Event{Kind: eventKind(ref.Kind), Entity: entity, Device: device.String()})
+	}
+	return nil
+}
+
+// keep puts an envelope and its writer's chain into the group.
+func (l *loop) keep(g *group, a *core.Admitted) {
+	g.next.Arrival++
+	w := a.Content.Writer
+	g.batch.Put(tableLog, logKey(w, a.Content.Seq), encode(logRecord{Arrival: g.next.Arrival, Raw: a.Raw}))
+	g.batch.Put(tableChains, w[:], encode(chainToRecord(a.Chain)))
+}
+
+// finishGroup seals or keeps the own changes and writes the documents.
+func (l *loop) finishGroup(g *group) error {
+	if err := l.sealOrKeep(g); err != nil {
+		return err
+	}
+	if err := l.docs.finish(); err != nil {
+		return err
+	}
+	if g.next != l.counters {
+		g.batch.Put(tableMeta, keyCounters, encode(g.next))
+	}
+	return nil
+}
+
+// sealOrKeep makes envelopes of own changes while somebody is there to take
+// them. Otherwise they wait, so that a long stretch alone becomes a few large
+// and well compressed envelopes; the order of changes is kept either way.
+func (l *loop) sealOrKeep(g *group) error {
+	backlog := l.counters.Sealed < l.counters.Pending
+	if !l.core.Greeted() || backlog {
+		for _, c := range g.run {
+			g.batch.Put(tablePending, numberKey(g.next.Pending), encode(pendingRecord{Kind: uint8(c.ref.Kind), Entity: c.ref.Entity, Raw: c.raw}))
+			g.next.Pending++
+		}
+	}
+	if !l.core.Greeted() {
+		return nil
+	}
+	run := g.run
+	if backlog {
+		var err error
+		if run, err = l.takePending(g); err != nil {
+			return err
+		}
+	}
+	return l.sealRun(g, run)
+}
+
+// takePending reads the oldest waiting changes and removes them.
+func (l *loop) takePending(g *group) ([]localChange, error) {
+	var run []localChange
+	size := 0
+	err := l.config.Store.Scan(tablePending, nil, numberKey(l.counters.Sealed), func(key, value []byte) error {
+		if size >= sealRuns*sealBytes {
+			return store.ErrStop
+		}
+		var p pendingRecord
+		if err := cbor.Unmarshal(value, &p); err != nil {
+			return &store.DamagedError{Table: tablePending, Key: slices.Clone(key), Err: err}
+		}
+		run = append(run, localChange{account.Ref{Kind: account.Kind(p.Kind), Entity: p.Entity}, p.Raw})
+		size += len(p.Raw)
+		g.batch.Delete(tablePending, key)
+		g.next.Sealed++
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read changes that wait to be sealed: %w", err)
+	}
+	return run, nil
+}
+
+// sealRun makes envelopes of about sealBytes of changes each.
+func (l *loop) sealRun(g *group, run []localChange) error {
+	for len(run) > 0 {
+		n, size := 0, 0
+		for n < len(run) && (n == 0 || size+len(run[n].raw) <= sealBytes) {
+			size += len(run[n].raw)
+			n++
+		}
+		if err := l.seal(g, run[:n]); err != nil {
+			return err
+		}
+		run = run[n:]
+	}
+	return nil
+}
+
+func (l *loop) seal(g *group, run []localChange) error {
+	b, err := batchOf(run).Encode()
+	if err != nil {
+		return err
+	}
+	a, err := l.core.Seal(l.config.Random, l.author, b)
+	if err != nil {
+		return err
+	}
+	l.keep(g, a)
+	g.batch.Put(tableMeta, keyAnnounced, encode(announcedRecord(l.core.Announced())))
+	return nil
+}
+
+func batchOf(run []localChange) *wire.Batch {
+	b := &wire.Batch{}
+	index := map[account.Ref]uint32{}
+	for _, c := range run {
+		i, ok := index[c.ref]
+		if !ok {
+			i = uint32(len(b.Docs))
+			index[c.ref] = i
+			b.Docs = append(b.Docs, wire.Document{Kind: uint8(c.ref.Kind), Entity: c.ref.Entity})
+		}
+		b.Changes = append(b.Changes, wire.BatchChange{Doc: i, Raw: c.raw})
+	}
+	return b
+}
+
+// refuse takes a group back that could not be built: edits are answered with
+// the error, and an envelope that does not apply freezes its writer.
+func (l *loop) refuse(g *group, err error) {
+	var p *poison
+	if errors.As(err, &p) {
+		l.core.Refuse(p.writer, p.err)
+		l.requeue(g.intents)
+	} else {
+		answer(g.intents, err)
+		l.fault("", err)
+	}
+	l.takeBack()
+}
+
+func answer(intents []*intent, err error) {
+	for _, in := range intents {
+		in.done <- err
+	}
+}
+
+func announcedRecord(m map[encryption.WriterID]uint64) map[[16]byte]uint64 {
+	r := make(map[[16]byte]uint64, len(m))
+	for w, seq := range m {
+		r[w] = seq
+	}
+	return r
+}

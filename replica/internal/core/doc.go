@@ -1,0 +1,30 @@
+// Package core decides what two members say to each other: which envelopes
+// one lacks, what is sent next, what may be applied, and what is known of
+// everyone's progress. It is a value. An Exchange has no clock, goroutine,
+// channel, lock or source of randomness of its own, so that the same
+// sequence of calls gives the same effects in the daemon, in the simulator
+// and in the benchmarks.
+//
+// The nouns. A Ledger is what this device holds: the chain of every writer,
+// as far as it is durable, plus the group that is being made durable now
+// (staged), plus envelopes that arrived too early (buffered). A Session is
+// one stream to one other device. The Exchange has one Ledger and the
+// sessions.
+//
+// The contract of the host, which owns an Exchange in one goroutine:
+//
+//  1. Feed every event through Step and perform the effects in their order.
+//  2. When no group is being committed and Ready says so, or when there are
+//     local changes, begin a group: take envelopes with Next until it
+//     returns nothing, apply each to its documents, seal own batches with
+//     Seal.
+//  3. Write the changes, the documents, the indexes and the group's
+//     envelopes in one transaction.
+//  4. When that is durable, Step(Committed): only now are envelopes sent on
+//     and acknowledged. When it failed, Step(Aborted): the ledger is as
+//     before the group, and every session is closed, so that what was lost
+//     is fetched again.
+//
+// So everything that another device is told about is durable here first,
+// and everything that is applied here was verified first, in causal order.
+package core

@@ -1,0 +1,120 @@
+package core
+
+import (
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/internal/wire"
+)
+
+// SessionID names one stream to another device, by the host's counting. It
+// is never used again.
+type SessionID uint64
+
+// Event is something that happened to the host.
+type Event interface{ event() }
+
+// Connected says that a stream to an authenticated device is open.
+type Connected struct {
+	Session SessionID
+	Device  encryption.DeviceID
+}
+
+// Disconnected says that a stream has ended.
+type Disconnected struct{ Session SessionID }
+
+// Received is a message of a session.
+type Received struct {
+	Session SessionID
+	Message wire.Message
+}
+
+// Loaded answers a Load: entries in causal order, the next ones of each
+// writer asked for. Missing names writers of which the host cannot read the
+// next entry; they are left out of this session.
+type Loaded struct {
+	Session SessionID
+	Entries []Entry
+	Missing []encryption.WriterID
+}
+
+// Committed says that the staged group is durable.
+type Committed struct{}
+
+// Aborted says that the staged group was not written.
+type Aborted struct{}
+
+// MembersAdded says that membership operations were admitted and are durable.
+type MembersAdded struct{ Ops [][]byte }
+
+// Compared asks all sessions for their fingerprints.
+type CompareAll struct{ Nonce [8]byte }
+
+func (Connected) event()    {}
+func (Disconnected) event() {}
+func (Received) event()     {}
+func (Loaded) event()       {}
+func (Committed) event()    {}
+func (Aborted) event()      {}
+func (MembersAdded) event() {}
+func (CompareAll) event()   {}
+
+// Effect is something the host has to do.
+type Effect interface{ effect() }
+
+// Send hands a message to a session. Order within a session is kept.
+type Send struct {
+	Session SessionID
+	Message wire.Message
+}
+
+// Load asks for stored envelopes, in causal order, up to about Bytes bytes
+// and at least one. The host answers with Loaded before any other event.
+type Load struct {
+	Session SessionID
+	From    []wire.Acked // per writer the first number wanted
+	Bytes   int
+}
+
+// Admit asks for membership operations to be verified and made durable. The
+// host answers with MembersAdded, with those that were new, before any other
+// event.
+type Admit struct {
+	Session SessionID
+	Ops     [][]byte
+}
+
+// Disconnect ends a session.
+type Disconnect struct {
+	Session SessionID
+	Reason  error
+}
+
+// Report tells the person that something was refused or is wrong.
+type Report struct {
+	Device encryption.DeviceID // whose stream it came over
+	Err    error
+}
+
+// Progress says that what is known of a session's other device changed.
+type Progress struct{ Session SessionID }
+
+// AnswerCompare asks the host to send its fingerprint.
+type AnswerCompare struct {
+	Session SessionID
+	Nonce   [8]byte
+}
+
+// PeerCompared hands over another device's fingerprint.
+type PeerCompared struct {
+	Session SessionID
+	Device  encryption.DeviceID
+	Answer  *wire.Compared
+}
+
+func (Send) effect()          {}
+func (Load) effect()          {}
+func (Admit) effect()         {}
+func (Disconnect) effect()    {}
+func (Report) effect()        {}
+func (Progress) effect()      {}
+func (AnswerCompare) effect() {}
+func (PeerCompared) effect()  {}

@@ -1,0 +1,339 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/internal/wire"
+)
+
+// window is how many bytes of envelopes may be on their way to one device
+// without its acknowledgement; loadBytes how many are read at a time.
+const (
+	window    = 4 << 20
+	loadBytes = 1 << 20
+)
+
+// Exchange is one device's side of the protocol with all others.
+type Exchange struct {
+	*Ledger
+	id       *encryption.Identity
+	instance [8]byte
+	sessions map[SessionID]*session
+	out      []Effect
+}
+
+// New returns an exchange over a ledger. instance names this database: the
+// writer id of its author is made from the same lifetime.
+func New(id *encryption.Identity, ledger *Ledger, instance [8]byte) *Exchange {
+	return &Exchange{Ledger: ledger, id: id, instance: instance, sessions: map[SessionID]*session{}}
+}
+
+// Step takes one event and returns what to do, in order.
+func (x *Exchange) Step(ev Event) []Effect {
+	switch ev := ev.(type) {
+	case Connected:
+		x.connected(ev)
+	case Disconnected:
+		delete(x.sessions, ev.Session)
+	case Received:
+		if s := x.sessions[ev.Session]; s != nil {
+			x.received(s, ev.Message)
+		}
+	case Loaded:
+		if s := x.sessions[ev.Session]; s != nil {
+			x.loaded(s, ev)
+		}
+	case Committed:
+		x.committed()
+	case Aborted:
+		x.aborted()
+	case MembersAdded:
+		x.membersAdded(ev.Ops)
+	case CompareAll:
+		x.compareAll(ev.Nonce)
+	}
+	out := x.out
+	x.out = nil
+	return out
+}
+
+func (x *Exchange) emit(e ...Effect) { x.out = append(x.out, e...) }
+
+// ordered returns the sessions by id.
+func (x *Exchange) ordered() []*session {
+	var all []*session
+	for _, id := range slices.Sorted(maps.Keys(x.sessions)) {
+		all = append(all, x.sessions[id])
+	}
+	return all
+}
+
+// Connected says whether a device has greeted us, so that sealing pays.
+func (x *Exchange) Greeted() bool {
+	for _, s := range x.ordered() {
+		if s.greeted {
+			return true
+		}
+	}
+	return false
+}
+
+func (x *Exchange) connected(ev Connected) {
+	s := newSession(ev.Session, ev.Device)
+	s.offered = x.Digest()
+	s.snapshot = map[encryption.WriterID]uint64{}
+	for _, w := range x.Writers() {
+		s.snapshot[w] = x.Seq(w)
+	}
+	x.sessions[s.id] = s
+	x.emit(Send{s.id, &wire.Hello{Instance: x.instance, Digest: s.offered}})
+}
+
+func (x *Exchange) received(s *session, m wire.Message) {
+	if _, hello := m.(*wire.Hello); hello == s.greeted {
+		x.drop(s, fmt.Errorf("message of type %d out of turn", m.Type()))
+		return
+	}
+	switch m := m.(type) {
+	case *wire.Hello:
+		x.greeted(s, m)
+	case *wire.Frontier:
+		x.frontier(s, m)
+	case *wire.Members:
+		x.emit(Admit{s.id, m.Ops})
+	case *wire.Envelope:
+		x.envelope(s, m)
+	case *wire.Ack:
+		x.ack(s, m)
+	case *wire.Compare:
+		x.emit(AnswerCompare{s.id, m.Nonce})
+	case *wire.Compared:
+		x.emit(PeerCompared{s.id, s.device, m})
+	}
+}
+
+func (x *Exchange) drop(s *session, reason error) {
+	delete(x.sessions, s.id)
+	x.emit(Disconnect{s.id, reason})
+}
+
+// greeted compares the digests that crossed. Both sides compare the same
+// two, so both come to the same conclusion.
+func (x *Exchange) greeted(s *session, m *wire.Hello) {
+	s.greeted = true
+	if m.Digest == s.offered {
+		s.known = true
+		for w, seq := range s.snapshot { // order-free: each entry is learnt apart
+			s.learn(w, seq)
+		}
+		x.pump(s)
+		x.emit(Progress{s.id})
+		return
+	}
+	f := &wire.Frontier{Members: x.id.MembershipDigest()}
+	for _, w := range x.Writers() {
+		c := x.durable[w]
+		f.Entries = append(f.Entries, wire.Entry{Writer: w, Seq: c.Seq, Head: c.Head})
+	}
+	x.emit(Send{s.id, f})
+}
+
+func (x *Exchange) frontier(s *session, m *wire.Frontier) {
+	for _, e := range m.Entries {
+		w := encryption.WriterID(e.Writer)
+		if c := x.durable[w]; c.Seq == e.Seq && c.Head != e.Head {
+			x.freeze(s, w, fmt.Errorf("writer %x signed two different envelopes numbered %d", w[:4], e.Seq))
+		}
+		s.learn(w, e.Seq)
+	}
+	s.known = true
+	if m.Members != x.id.MembershipDigest() {
+		x.emit(Send{s.id, &wire.Members{Ops: x.id.Ops()}})
+	}
+	x.pump(s)
+	x.emit(Progress{s.id})
+}
+
+// freeze stops accepting envelopes of a writer that contradicted itself.
+func (x *Exchange) freeze(s *session, w encryption.WriterID, err error) {
+	if x.frozen[w] == nil {
+		x.frozen[w] = err
+		x.emit(Report{s.device, err})
+	}
+}
+
+func (x *Exchange) envelope(s *session, m *wire.Envelope) {
+	w, seq, err := x.offer(s.id, m.Raw)
+	switch {
+	case errors.Is(err, errDuplicate):
+		if seq <= x.durable[w].Seq {
+			s.learn(w, seq)
+			s.due[w] = x.durable[w].Seq
+			x.emit(s.acknowledge()...)
+		}
+	case err != nil:
+		x.emit(Report{s.device, err})
+		x.drop(s, err)
+	default:
+		s.claimed[w] = max(s.claimed[w], seq)
+	}
+}
+
+func (x *Exchange) ack(s *session, m *wire.Ack) {
+	for _, e := range m.Entries {
+		s.learn(encryption.WriterID(e.Writer), e.Seq)
+	}
+	s.settle()
+	x.pump(s)
+	x.emit(Progress{s.id})
+}
+
+// pump asks for what the other end lacks and the window has room for.
+func (x *Exchange) pump(s *session) {
+	if !s.known || s.inflight >= window {
+		return
+	}
+	load := Load{Session: s.id, Bytes: min(loadBytes, window-s.inflight)}
+	for _, w := range x.Writers() {
+		if s.sent[w] < x.durable[w].Seq && !s.missing[w] {
+			load.From = append(load.From, wire.Acked{Writer: w, Seq: s.sent[w] + 1})
+		}
+	}
+	if len(load.From) > 0 {
+		x.emit(load)
+	}
+}
+
+func (x *Exchange) loaded(s *session, ev Loaded) {
+	for _, w := range ev.Missing {
+		s.missing[w] = true
+	}
+	for _, e := range ev.Entries {
+		if e.Seq == s.sent[e.Writer]+1 {
+			x.emit(s.send(e))
+		}
+	}
+	if len(ev.Entries) > 0 {
+		x.pump(s)
+	}
+}
+
+// Ready says whether an envelope waits that Next would return.
+func (x *Exchange) Ready() bool {
+	_, ok := x.ready()
+	return ok
+}
+
+// Next verifies the next envelope in causal order and makes it part of the
+// group. It returns nil when none is left. Effects are returned by the next
+// Step.
+func (x *Exchange) Next() *Admitted {
+	for {
+		a, refused := x.next()
+		if refused == nil {
+			return a
+		}
+		err := fmt.Errorf("envelope %d of writer %x refused: %w", refused.seq, refused.writer[:4], refused.err)
+		if s := x.sessions[refused.from]; s != nil {
+			x.emit(Report{s.device, err})
+			x.drop(s, err)
+		}
+	}
+}
+
+// Refuse freezes a writer whose admitted envelope could not be applied; the
+// host then aborts the group.
+func (x *Exchange) Refuse(w encryption.WriterID, err error) {
+	x.frozen[w] = err
+	x.emit(Report{x.durable[w].Device, err})
+}
+
+// Seal makes the next own envelope and makes it part of the group.
+func (x *Exchange) Seal(random io.Reader, a Author, batch []byte) (*Admitted, error) {
+	return x.Ledger.Seal(random, a, batch)
+}
+
+// committed tells everyone about what is durable now.
+func (x *Exchange) committed() {
+	entries := x.commit()
+	for _, s := range x.ordered() {
+		x.forward(s, entries)
+		x.emit(s.acknowledge()...)
+		if s.known && len(entries) > 0 {
+			x.emit(Progress{s.id})
+		}
+	}
+}
+
+// forward sends entries to a session that lacks them, and acknowledges
+// those that it has.
+func (x *Exchange) forward(s *session, entries []Entry) {
+	for _, e := range entries {
+		switch {
+		case !s.greeted:
+		case s.claimed[e.Writer] >= e.Seq:
+			s.learn(e.Writer, e.Seq)
+			s.due[e.Writer] = e.Seq
+		case s.known && s.sent[e.Writer]+1 == e.Seq && s.inflight < window:
+			x.emit(s.send(e))
+		}
+	}
+	x.pump(s)
+}
+
+// aborted closes every session: what was in the group has to come again.
+func (x *Exchange) aborted() {
+	x.abort()
+	for _, s := range x.ordered() {
+		x.drop(s, errors.New("the last group of changes could not be stored"))
+	}
+}
+
+func (x *Exchange) membersAdded(ops [][]byte) {
+	if len(ops) == 0 {
+		return
+	}
+	for _, s := range x.ordered() {
+		if s.greeted {
+			x.emit(Send{s.id, &wire.Members{Ops: ops}})
+		}
+	}
+}
+
+func (x *Exchange) compareAll(nonce [8]byte) {
+	for _, s := range x.ordered() {
+		if s.known {
+			x.emit(Send{s.id, &wire.Compare{Nonce: nonce}})
+		}
+	}
+}
+
+// Peer is what is known of the other end of a session.
+type Peer struct {
+	Session SessionID
+	Device  encryption.DeviceID
+	// Known: its frontier has come. CaughtUp: we hold all it is known to
+	// hold. Delivered: it holds all that we hold.
+	Known, CaughtUp, Delivered bool
+}
+
+// Peers returns the sessions by id.
+func (x *Exchange) Peers() []Peer {
+	var all []Peer
+	for _, s := range x.ordered() {
+		p := Peer{Session: s.id, Device: s.device, Known: s.known, CaughtUp: s.known, Delivered: s.known}
+		for w, seq := range s.claimed { // order-free: a conjunction
+			p.CaughtUp = p.CaughtUp && x.durable[w].Seq >= seq
+		}
+		for _, w := range x.Writers() {
+			p.Delivered = p.Delivered && s.has[w] >= x.durable[w].Seq
+		}
+		all = append(all, p)
+	}
+	return all
+}

@@ -1,0 +1,283 @@
+package core
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/starling-sync/starling/encryption"
+)
+
+// maxBuffered bounds, in bytes, the envelopes of one writer that arrived
+// before those they depend on.
+const maxBuffered = 16 << 20
+
+// Entry is one envelope in a writer's log.
+type Entry struct {
+	Writer encryption.WriterID
+	Seq    uint64
+	Raw    []byte
+}
+
+// Admitted is an envelope that was verified and may be applied.
+type Admitted struct {
+	Content *encryption.Content
+	Raw     []byte
+	Chain   encryption.Chain // of its writer, after it
+}
+
+// Ledger is what this device holds of every writer's log.
+type Ledger struct {
+	id       *encryption.Identity
+	durable  map[encryption.WriterID]encryption.Chain
+	staged   map[encryption.WriterID]encryption.Chain // of the group in the making; overlays durable
+	entries  []Entry                                  // of that group, in causal order
+	buffered map[encryption.WriterID]*backlog
+	frozen   map[encryption.WriterID]error // writers of which nothing more is accepted
+	// announced is the frontier that the last own envelope named or implied,
+	// proposed the same including the group in the making.
+	announced, proposed map[encryption.WriterID]uint64
+}
+
+// backlog is what arrived of one writer and is not applied yet.
+type backlog struct {
+	bySeq map[uint64]held
+	size  int
+}
+
+type held struct {
+	raw    []byte
+	opened *encryption.Unverified
+	from   SessionID
+}
+
+// NewLedger returns a ledger that holds the given chains. announced is what
+// the last own envelope implied, as Announced returned it.
+func NewLedger(id *encryption.Identity, chains map[encryption.WriterID]encryption.Chain, announced map[encryption.WriterID]uint64) *Ledger {
+	l := &Ledger{
+		id:        id,
+		durable:   maps.Clone(chains),
+		staged:    map[encryption.WriterID]encryption.Chain{},
+		buffered:  map[encryption.WriterID]*backlog{},
+		frozen:    map[encryption.WriterID]error{},
+		announced: maps.Clone(announced),
+	}
+	if l.durable == nil {
+		l.durable = map[encryption.WriterID]encryption.Chain{}
+	}
+	if l.announced == nil {
+		l.announced = map[encryption.WriterID]uint64{}
+	}
+	l.proposed = maps.Clone(l.announced)
+	return l
+}
+
+// chain returns a writer's chain including the group in the making.
+func (l *Ledger) chain(w encryption.WriterID) (encryption.Chain, bool) {
+	if c, ok := l.staged[w]; ok {
+		return c, true
+	}
+	c, ok := l.durable[w]
+	return c, ok
+}
+
+// Seq returns the number of the last durable envelope of w, 0 for none.
+func (l *Ledger) Seq(w encryption.WriterID) uint64 { return l.durable[w].Seq }
+
+// Writers returns the writers with durable envelopes, ascending.
+func (l *Ledger) Writers() []encryption.WriterID { return sortedWriters(l.durable) }
+
+// FrontierDigest is a hash of the durable frontier. Equal digests mean equal
+// sets of envelopes.
+func (l *Ledger) FrontierDigest() [32]byte {
+	h := sha256.New()
+	h.Write([]byte("starling/frontier/v1\x00"))
+	for _, w := range l.Writers() {
+		c := l.durable[w]
+		h.Write(w[:])
+		h.Write(binary.BigEndian.AppendUint64(nil, c.Seq))
+		h.Write(c.Head[:])
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// Digest is a hash of the durable frontier and the membership.
+func (l *Ledger) Digest() [32]byte {
+	f, m := l.FrontierDigest(), l.id.MembershipDigest()
+	return sha256.Sum256(slices.Concat([]byte("starling/digest/v1\x00"), f[:], m[:]))
+}
+
+// errDuplicate is returned by offer for an envelope that is held already.
+var errDuplicate = errors.New("duplicate envelope")
+
+// offer opens an envelope from a session and keeps it until Next can return
+// it. It returns the writer and number that the envelope claims.
+func (l *Ledger) offer(from SessionID, raw []byte) (encryption.WriterID, uint64, error) {
+	u, err := l.id.OpenEnvelope(raw)
+	if err != nil {
+		return encryption.WriterID{}, 0, fmt.Errorf("open envelope: %w", err)
+	}
+	w, seq := u.Writer, u.Seq
+	if err := l.frozen[w]; err != nil {
+		return w, seq, fmt.Errorf("envelope %d of frozen writer %x: %w", seq, w[:4], err)
+	}
+	if c, ok := l.chain(w); ok && seq <= c.Seq {
+		return w, seq, errDuplicate
+	}
+	b := l.buffered[w]
+	if b == nil {
+		b = &backlog{bySeq: map[uint64]held{}}
+		l.buffered[w] = b
+	}
+	if _, ok := b.bySeq[seq]; ok {
+		return w, seq, errDuplicate
+	}
+	if b.size+len(raw) > maxBuffered {
+		return w, seq, fmt.Errorf("writer %x: more than %d bytes arrived ahead of what they depend on", w[:4], maxBuffered)
+	}
+	b.bySeq[seq] = held{raw: raw, opened: u, from: from}
+	b.size += len(raw)
+	return w, seq, nil
+}
+
+// ready returns the writer whose next envelope may be applied.
+func (l *Ledger) ready() (encryption.WriterID, bool) {
+	for _, w := range sortedWriters(l.buffered) {
+		c, _ := l.chain(w)
+		h, ok := l.buffered[w].bySeq[c.Seq+1]
+		if ok && l.covers(h.opened.Deps) {
+			return w, true
+		}
+	}
+	return encryption.WriterID{}, false
+}
+
+// covers says whether every dependency is durable or in this group.
+func (l *Ledger) covers(deps []encryption.Dep) bool {
+	for _, d := range deps {
+		if c, _ := l.chain(d.Writer); c.Seq < d.Seq {
+			return false
+		}
+	}
+	return true
+}
+
+// refusal is an envelope that failed verification.
+type refusal struct {
+	from   SessionID
+	writer encryption.WriterID
+	seq    uint64
+	err    error
+}
+
+// next verifies and stages the next envelope in causal order. It returns nil
+// when none is ready.
+func (l *Ledger) next() (*Admitted, *refusal) {
+	w, ok := l.ready()
+	if !ok {
+		return nil, nil
+	}
+	c, known := l.chain(w)
+	h := l.take(w, c.Seq+1)
+	prior := &c
+	if !known {
+		prior = nil
+	}
+	content, hash, err := h.opened.Verify(l.id, prior)
+	if err != nil {
+		return nil, &refusal{from: h.from, writer: w, seq: c.Seq + 1, err: err}
+	}
+	after := encryption.Chain{Device: content.Device, Seq: content.Seq, Head: hash, Members: content.Members}
+	l.stage(after, Entry{Writer: w, Seq: content.Seq, Raw: h.raw})
+	return &Admitted{Content: content, Raw: h.raw, Chain: after}, nil
+}
+
+func (l *Ledger) take(w encryption.WriterID, seq uint64) held {
+	b := l.buffered[w]
+	h := b.bySeq[seq]
+	delete(b.bySeq, seq)
+	b.size -= len(h.raw)
+	if len(b.bySeq) == 0 {
+		delete(l.buffered, w)
+	}
+	return h
+}
+
+func (l *Ledger) stage(c encryption.Chain, e Entry) {
+	l.staged[e.Writer] = c
+	l.entries = append(l.entries, e)
+}
+
+// Author is the writer that this device writes as.
+type Author struct {
+	Writer encryption.WriterID
+	Device encryption.DeviceID
+	Nonce  [16]byte // the instance nonce that the writer id was made from
+}
+
+// Seal makes the next own envelope and stages it. batch is kept.
+func (l *Ledger) Seal(random io.Reader, a Author, batch []byte) (*Admitted, error) {
+	c, _ := l.chain(a.Writer)
+	content := &encryption.Content{
+		Writer: a.Writer, Seq: c.Seq + 1, Device: a.Device, Nonce: a.Nonce,
+		Previous: c.Head, Members: l.id.MembershipDigest(),
+		Deps: l.unannounced(a.Writer), Batch: batch,
+	}
+	raw, hash, err := l.id.SealEnvelope(random, content, c.Members)
+	if err != nil {
+		return nil, fmt.Errorf("seal envelope %d: %w", content.Seq, err)
+	}
+	for _, d := range content.Deps {
+		l.proposed[d.Writer] = d.Seq
+	}
+	after := encryption.Chain{Device: a.Device, Seq: content.Seq, Head: hash, Members: content.Members}
+	l.stage(after, Entry{Writer: a.Writer, Seq: content.Seq, Raw: raw})
+	return &Admitted{Content: content, Raw: raw, Chain: after}, nil
+}
+
+// unannounced is the frontier delta since the last own envelope: what of the
+// other writers was applied here in between.
+func (l *Ledger) unannounced(self encryption.WriterID) []encryption.Dep {
+	var deps []encryption.Dep
+	all := maps.Clone(l.durable)
+	maps.Copy(all, l.staged)
+	for _, w := range sortedWriters(all) {
+		if c := all[w]; w != self && c.Seq > l.proposed[w] {
+			deps = append(deps, encryption.Dep{Writer: w, Seq: c.Seq, Head: c.Head})
+		}
+	}
+	return deps
+}
+
+// Announced returns what the own envelopes up to now imply, those of the
+// group in the making included, to be kept with them.
+func (l *Ledger) Announced() map[encryption.WriterID]uint64 { return maps.Clone(l.proposed) }
+
+// commit makes the staged group part of the durable ledger.
+func (l *Ledger) commit() []Entry {
+	maps.Copy(l.durable, l.staged)
+	clear(l.staged)
+	l.announced = maps.Clone(l.proposed)
+	done := l.entries
+	l.entries = nil
+	return done
+}
+
+// abort forgets the staged group and everything that is buffered.
+func (l *Ledger) abort() {
+	clear(l.staged)
+	clear(l.buffered)
+	l.entries = nil
+	l.proposed = maps.Clone(l.announced)
+}
+
+func sortedWriters[V any](m map[encryption.WriterID]V) []encryption.WriterID {
+	return slices.SortedFunc(maps.Keys(m), compareWriters)
+}
+
+func compareWriters(a, b encryption.WriterID) int { return bytes.Compare(a[:], b[:]) }

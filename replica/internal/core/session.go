@@ -1,0 +1,83 @@
+package core
+
+import (
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/internal/wire"
+)
+
+// session is what is known of one stream and the device at its other end.
+type session struct {
+	id     SessionID
+	device encryption.DeviceID
+	// offered is the digest in our hello, snapshot what it was the digest of.
+	offered  [32]byte
+	snapshot map[encryption.WriterID]uint64
+	// greeted: its hello has come. known: has is its frontier.
+	greeted, known bool
+	has            map[encryption.WriterID]uint64 // durable at the other end, or sent by it
+	sent           map[encryption.WriterID]uint64 // handed to the stream, at least has
+	claimed        map[encryption.WriterID]uint64 // what it said it holds
+	missing        map[encryption.WriterID]bool   // writers whose next envelope cannot be read here
+	due            map[encryption.WriterID]uint64 // to be acknowledged
+	unacked        []flight
+	inflight       int // bytes of unacked
+}
+
+// flight is an envelope that was sent and not acknowledged.
+type flight struct {
+	writer encryption.WriterID
+	seq    uint64
+	size   int
+}
+
+func newSession(id SessionID, device encryption.DeviceID) *session {
+	return &session{
+		id: id, device: device,
+		has:     map[encryption.WriterID]uint64{},
+		sent:    map[encryption.WriterID]uint64{},
+		claimed: map[encryption.WriterID]uint64{},
+		missing: map[encryption.WriterID]bool{},
+		due:     map[encryption.WriterID]uint64{},
+	}
+}
+
+// learn notes that the other end holds everything of w up to seq.
+func (s *session) learn(w encryption.WriterID, seq uint64) {
+	s.has[w] = max(s.has[w], seq)
+	s.sent[w] = max(s.sent[w], seq)
+	s.claimed[w] = max(s.claimed[w], seq)
+}
+
+// settle takes what the other end has acknowledged out of the window.
+func (s *session) settle() {
+	kept := s.unacked[:0]
+	for _, f := range s.unacked {
+		if f.seq <= s.has[f.writer] {
+			s.inflight -= f.size
+			continue
+		}
+		kept = append(kept, f)
+	}
+	s.unacked = kept
+}
+
+// send records e as on its way and returns the effect that sends it.
+func (s *session) send(e Entry) Effect {
+	s.sent[e.Writer] = e.Seq
+	s.unacked = append(s.unacked, flight{e.Writer, e.Seq, len(e.Raw)})
+	s.inflight += len(e.Raw)
+	return Send{s.id, &wire.Envelope{Raw: e.Raw}}
+}
+
+// acknowledge returns the acknowledgement that is due, if any.
+func (s *session) acknowledge() []Effect {
+	if len(s.due) == 0 {
+		return nil
+	}
+	ack := &wire.Ack{}
+	for _, w := range sortedWriters(s.due) {
+		ack.Entries = append(ack.Entries, wire.Acked{Writer: w, Seq: s.due[w]})
+	}
+	clear(s.due)
+	return []Effect{Send{s.id, ack}}
+}

@@ -1,0 +1,231 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Version is the version of the protocol that this package speaks.
+const Version = 1
+
+// ErrMalformed is wrapped by every error about bytes that break the format
+// or a limit of it.
+var ErrMalformed = errors.New("malformed")
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("wire: %w: "+format, append([]any{ErrMalformed}, args...)...)
+}
+
+// Type is the first byte of a frame.
+type Type byte
+
+// The types of frames.
+const (
+	TypeHello Type = iota + 1
+	TypeFrontier
+	TypeMembers
+	TypeEnvelope
+	TypeAck
+	TypeCompare
+	TypeCompared
+)
+
+// Message is one frame's content.
+type Message interface {
+	Type() Type
+	append(b []byte) ([]byte, error)
+}
+
+// Hello is the first message of each side. Equal digests mean that both
+// hold the same envelopes and the same membership, and nothing else is sent.
+type Hello struct {
+	Instance [8]byte  // of the sender's database; a new one voids what is remembered of it
+	Digest   [32]byte // of frontier and membership
+}
+
+// Frontier says what the sender holds, in full.
+type Frontier struct {
+	Members [32]byte // digest of the membership operations' heads
+	Entries []Entry  // ascending by writer
+}
+
+// Entry is one writer's place in a frontier.
+type Entry struct {
+	_      struct{} `cbor:",toarray"`
+	Writer [16]byte
+	Seq    uint64
+	Head   [32]byte // id of the envelope numbered Seq
+}
+
+// Members carries signed membership operations, parents before children.
+type Members struct {
+	Ops [][]byte
+}
+
+// Envelope carries one sealed envelope.
+type Envelope struct {
+	Raw []byte
+}
+
+// Ack says what has become durable at the sender since its last Ack.
+type Ack struct {
+	Entries []Acked // ascending by writer
+}
+
+// Acked is one writer's place in an Ack: everything up to Seq is durable.
+type Acked struct {
+	_      struct{} `cbor:",toarray"`
+	Writer [16]byte
+	Seq    uint64
+}
+
+// Compare asks for the receiver's state fingerprint.
+type Compare struct {
+	Nonce [8]byte // repeated in the answer
+}
+
+// Compared answers a Compare. Fingerprints can be compared when the digests
+// are equal.
+type Compared struct {
+	Nonce       [8]byte
+	Digest      [32]byte // of frontier and membership, when Fingerprint was taken
+	Fingerprint [32]byte
+}
+
+// Type implements Message.
+func (*Hello) Type() Type { return TypeHello }
+
+// Type implements Message.
+func (*Frontier) Type() Type { return TypeFrontier }
+
+// Type implements Message.
+func (*Members) Type() Type { return TypeMembers }
+
+// Type implements Message.
+func (*Envelope) Type() Type { return TypeEnvelope }
+
+// Type implements Message.
+func (*Ack) Type() Type { return TypeAck }
+
+// Type implements Message.
+func (*Compare) Type() Type { return TypeCompare }
+
+// Type implements Message.
+func (*Compared) Type() Type { return TypeCompared }
+
+func (m *Hello) append(b []byte) ([]byte, error) {
+	b = append(b, Version)
+	b = append(b, m.Instance[:]...)
+	return append(b, m.Digest[:]...), nil
+}
+
+func (m *Frontier) append(b []byte) ([]byte, error) {
+	b = append(b, m.Members[:]...)
+	return appendCBOR(b, m.Entries)
+}
+
+func (m *Members) append(b []byte) ([]byte, error)  { return appendCBOR(b, m.Ops) }
+func (m *Envelope) append(b []byte) ([]byte, error) { return append(b, m.Raw...), nil }
+func (m *Ack) append(b []byte) ([]byte, error)      { return appendCBOR(b, m.Entries) }
+func (m *Compare) append(b []byte) ([]byte, error)  { return append(b, m.Nonce[:]...), nil }
+
+func (m *Compared) append(b []byte) ([]byte, error) {
+	b = append(b, m.Nonce[:]...)
+	b = append(b, m.Digest[:]...)
+	return append(b, m.Fingerprint[:]...), nil
+}
+
+// Decode reads the body of a frame of type t. The message may keep body.
+func Decode(t Type, body []byte) (Message, error) {
+	switch t {
+	case TypeHello:
+		return decodeHello(body)
+	case TypeFrontier:
+		return decodeFrontier(body)
+	case TypeMembers:
+		return decodeMembers(body)
+	case TypeEnvelope:
+		if len(body) == 0 || len(body) > MaxEnvelope {
+			return nil, malformed("envelope of %d bytes", len(body))
+		}
+		return &Envelope{Raw: body}, nil
+	case TypeAck:
+		return decodeAck(body)
+	case TypeCompare:
+		if len(body) != 8 {
+			return nil, malformed("compare of %d bytes", len(body))
+		}
+		return &Compare{Nonce: [8]byte(body)}, nil
+	case TypeCompared:
+		return decodeCompared(body)
+	}
+	return nil, malformed("frame of unknown type %d", t)
+}
+
+func decodeHello(b []byte) (Message, error) {
+	if len(b) != 41 {
+		return nil, malformed("hello of %d bytes", len(b))
+	}
+	if b[0] != Version {
+		return nil, fmt.Errorf("wire: the other device speaks protocol version %d, this one %d", b[0], Version)
+	}
+	return &Hello{Instance: [8]byte(b[1:9]), Digest: [32]byte(b[9:41])}, nil
+}
+
+func decodeFrontier(b []byte) (Message, error) {
+	if len(b) < 32 {
+		return nil, malformed("frontier of %d bytes", len(b))
+	}
+	m := &Frontier{Members: [32]byte(b[:32])}
+	if err := decodeCBOR(b[32:], &m.Entries); err != nil {
+		return nil, err
+	}
+	if len(m.Entries) > MaxWriters {
+		return nil, malformed("frontier of %d writers", len(m.Entries))
+	}
+	for i, e := range m.Entries {
+		if e.Seq == 0 || i > 0 && !less(m.Entries[i-1].Writer, e.Writer) {
+			return nil, malformed("frontier entry %d", i)
+		}
+	}
+	return m, nil
+}
+
+func decodeMembers(b []byte) (Message, error) {
+	m := &Members{}
+	if err := decodeCBOR(b, &m.Ops); err != nil {
+		return nil, err
+	}
+	if len(m.Ops) > MaxOps {
+		return nil, malformed("%d membership operations", len(m.Ops))
+	}
+	for i, op := range m.Ops {
+		if len(op) == 0 || len(op) > MaxOp {
+			return nil, malformed("membership operation %d of %d bytes", i, len(op))
+		}
+	}
+	return m, nil
+}
+
+func decodeAck(b []byte) (Message, error) {
+	m := &Ack{}
+	if err := decodeCBOR(b, &m.Entries); err != nil {
+		return nil, err
+	}
+	if len(m.Entries) > MaxWriters {
+		return nil, malformed("acknowledgement of %d writers", len(m.Entries))
+	}
+	for i, e := range m.Entries {
+		if e.Seq == 0 || i > 0 && !less(m.Entries[i-1].Writer, e.Writer) {
+			return nil, malformed("acknowledgement entry %d", i)
+		}
+	}
+	return m, nil
+}
+
+func decodeCompared(b []byte) (Message, error) {
+	if len(b) != 72 {
+		return nil, malformed("comparison of %d bytes", len(b))
+	}
+	return &Compared{Nonce: [8]byte(b[:8]), Digest: [32]byte(b[8:40]), Fingerprint: [32]byte(b[40:])}, nil
+}

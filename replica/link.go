@@ -1,0 +1,107 @@
+package replica
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/internal/core"
+	"github.com/starling-sync/starling/replica/internal/wire"
+)
+
+// maxOutbox bounds the bytes that wait for a device that does not read. The
+// exchange's window keeps an honest stream far below it.
+const maxOutbox = 32 << 20
+
+var errSlowPeer = errors.New("the other device does not read what it is sent")
+
+// link is one stream with the goroutines that read and write it.
+type link struct {
+	id   core.SessionID
+	peer encryption.Peer
+	conn io.ReadWriteCloser
+
+	mu     sync.Mutex
+	cond   sync.Cond // on mu; signalled when outbox or closed changes
+	outbox []byte    // guarded by mu: encoded frames
+	closed bool      // guarded by mu
+}
+
+func newLink(id core.SessionID, conn io.ReadWriteCloser, peer encryption.Peer) *link {
+	l := &link{id: id, conn: conn, peer: peer}
+	l.cond.L = &l.mu
+	return l
+}
+
+// send queues a message. It never blocks.
+func (l *link) send(m wire.Message) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	out, err := wire.AppendFrame(l.outbox, m)
+	if err != nil {
+		return err
+	}
+	if len(out) > maxOutbox {
+		return errSlowPeer
+	}
+	l.outbox = out
+	l.cond.Signal()
+	return nil
+}
+
+// close ends both goroutines. It is idempotent.
+func (l *link) close() {
+	l.mu.Lock()
+	wasClosed := l.closed
+	l.closed = true
+	l.cond.Signal()
+	l.mu.Unlock()
+	if !wasClosed {
+		l.conn.Close()
+	}
+}
+
+// write sends what is queued until the link closes.
+func (l *link) write() {
+	var spare []byte
+	for {
+		l.mu.Lock()
+		for len(l.outbox) == 0 && !l.closed {
+			l.cond.Wait()
+		}
+		frames := l.outbox
+		l.outbox = spare[:0]
+		closed := l.closed
+		l.mu.Unlock()
+		if closed {
+			return
+		}
+		if _, err := l.conn.Write(frames); err != nil {
+			l.close()
+			return
+		}
+		if spare = frames; cap(spare) > 1<<20 {
+			spare = nil
+		}
+	}
+}
+
+// read hands every message to deliver until the stream or deliver fails, and
+// returns why.
+func (l *link) read(deliver func(wire.Message) error) error {
+	r := wire.NewReader(bufio.NewReaderSize(l.conn, 64<<10))
+	for {
+		m, err := r.Read()
+		if err != nil {
+			return err
+		}
+		if err := deliver(m); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,302 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/starling-sync/starling/crdt/model"
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/internal/core"
+	"github.com/starling-sync/starling/replica/internal/wire"
+	"github.com/starling-sync/starling/replica/store"
+)
+
+// loop is the state of the one goroutine that owns the exchange, the
+// documents and the group in flight. Nothing else touches its fields.
+type loop struct {
+	r        *Replica
+	config   *Config
+	core     *core.Exchange
+	docs     *documents
+	author   core.Author
+	counters counters // as the store has them
+	print    [32]byte // fingerprint of what the store has
+	links    map[core.SessionID]*link
+	nextLink core.SessionID
+
+	queue  []*intent // waiting, in order of arrival
+	flying *group    // being written; nil when none is
+
+	savedOps  map[[32]byte]bool // hashes of the membership operations in the store
+	comparing map[[8]byte]*comparison
+	waiters   []*waiter
+	faults    int
+}
+
+// linkEvent is what a link's reader tells the loop: a message, or the end.
+type linkEvent struct {
+	link *link
+	msg  wire.Message
+	err  error
+}
+
+// run is the loop. It returns after stop is closed and the last group is
+// written.
+func (l *loop) run(stop <-chan struct{}) {
+	for {
+		select {
+		case in := <-l.r.intents:
+			l.queue = append(l.queue, in)
+			l.takeWaiting()
+		case ev := <-l.r.inbox:
+			l.receive(ev)
+		case call := <-l.r.calls:
+			call(l)
+		case err := <-l.r.written:
+			l.finish(err)
+		case <-stop:
+			l.shutDown()
+			return
+		}
+		l.launch()
+	}
+}
+
+// takeWaiting collects the intents that are there already, so that callers
+// who come together share a transaction.
+func (l *loop) takeWaiting() {
+	for {
+		select {
+		case in := <-l.r.intents:
+			l.queue = append(l.queue, in)
+		default:
+			return
+		}
+	}
+}
+
+// launch begins a group if none is in flight and there is something to do.
+func (l *loop) launch() {
+	for l.flying == nil && l.hasWork() {
+		g := l.build()
+		l.perform(l.core.Step(nil)) // what building it reported
+		if g == nil {
+			continue
+		}
+		if g.batch.Len() == 0 {
+			answer(g.intents, nil)
+			continue
+		}
+		l.flying = g
+		go func() { l.r.written <- l.config.Store.Commit(&g.batch) }()
+	}
+}
+
+func (l *loop) hasWork() bool {
+	backlog := l.core.Greeted() && l.counters.Sealed < l.counters.Pending
+	return len(l.queue) > 0 || backlog || l.core.Ready()
+}
+
+// finish is called when the group in flight is durable, or is known not to
+// be. The order is: persisted, then acknowledged, then sent.
+func (l *loop) finish(err error) {
+	g := l.flying
+	l.flying = nil
+	if err != nil {
+		answer(g.intents, fmt.Errorf("write: %w", err))
+		l.fault("", err)
+		l.takeBack()
+		return
+	}
+	l.counters = g.next
+	l.print = l.docs.prints.root()
+	answer(g.intents, nil)
+	l.r.hub.publish(g.events)
+	l.perform(l.core.Step(core.Committed{}))
+}
+
+// takeBack forgets a group that was not written.
+func (l *loop) takeBack() {
+	if err := l.docs.abort(); err != nil {
+		l.fault("", err)
+	}
+	l.perform(l.core.Step(core.Aborted{}))
+}
+
+// receive takes one event of a link.
+func (l *loop) receive(ev linkEvent) {
+	if l.links[ev.link.id] != ev.link {
+		return
+	}
+	if ev.err != nil {
+		l.unlink(ev.link, ev.err)
+		return
+	}
+	l.r.heard(ev.link.peer.Device)
+	l.perform(l.core.Step(core.Received{Session: ev.link.id, Message: ev.msg}))
+}
+
+// perform performs effects in their order.
+func (l *loop) perform(effects []core.Effect) {
+	for _, e := range effects {
+		switch e := e.(type) {
+		case core.Send:
+			l.send(e)
+		case core.Load:
+			l.perform(l.core.Step(l.load(e)))
+		case core.Admit:
+			l.admitMembers(e)
+		case core.Disconnect:
+			if link := l.links[e.Session]; link != nil {
+				l.unlink(link, e.Reason)
+			}
+		case core.Report:
+			l.fault(e.Device.String(), e.Err)
+		case core.Progress:
+			l.progress()
+		case core.AnswerCompare:
+			l.answerCompare(e)
+		case core.PeerCompared:
+			l.compared(e)
+		}
+	}
+}
+
+func (l *loop) send(e core.Send) {
+	link := l.links[e.Session]
+	if link == nil {
+		return
+	}
+	if err := link.send(e.Message); err != nil {
+		l.unlink(link, err)
+	}
+}
+
+// attach begins a session on a new stream.
+func (l *loop) attach(link *link) {
+	if err := l.saveMembers(); err != nil {
+		l.fault("", err)
+		link.close()
+		return
+	}
+	l.nextLink++
+	link.id = l.nextLink
+	l.links[link.id] = link
+	l.r.heard(link.peer.Device)
+	l.config.Log.Info("connected", "device", link.peer.Device, "addr", link.peer.Addr)
+	l.r.links.Go(link.write)
+	l.r.links.Go(func() {
+		err := link.read(func(m wire.Message) error { return l.r.deliver(linkEvent{link: link, msg: m}) })
+		l.r.deliver(linkEvent{link: link, err: err})
+	})
+	l.r.hub.publish([]model.Event{{Kind: "peer", Entity: link.peer.Device.String(), Device: link.peer.Device.String(), Note: "connected"}})
+	l.perform(l.core.Step(core.Connected{Session: link.id, Device: link.peer.Device}))
+}
+
+// unlink ends a session.
+func (l *loop) unlink(link *link, reason error) {
+	delete(l.links, link.id)
+	link.close()
+	l.config.Log.Info("disconnected", "device", link.peer.Device, "reason", reason)
+	l.r.hub.publish([]model.Event{{Kind: "peer", Entity: link.peer.Device.String(), Device: link.peer.Device.String(), Note: "disconnected"}})
+	l.perform(l.core.Step(core.Disconnected{Session: link.id}))
+	l.forget(link.id)
+	l.progress()
+}
+
+func (l *loop) unlinkAll(reason error) {
+	for _, id := range slices.Sorted(maps.Keys(l.links)) {
+		l.unlink(l.links[id], reason)
+	}
+}
+
+// fault tells the operator and the subscribers that something was refused.
+func (l *loop) fault(device string, err error) {
+	l.faults++
+	l.config.Log.Warn("fault", "device", device, "err", err)
+	l.r.hub.publish([]model.Event{{Kind: "fault", Device: device, Note: err.Error()}})
+}
+
+// load reads envelopes for a session in the order in which they were
+// applied here, which is a causal order.
+func (l *loop) load(e core.Load) core.Loaded {
+	out := core.Loaded{Session: e.Session}
+	heads := make([]*logHead, 0, len(e.From))
+	for _, from := range e.From {
+		heads = append(heads, &logHead{writer: from.Writer, seq: from.Seq})
+	}
+	for size := 0; size < e.Bytes; {
+		h := l.lowest(&heads, &out)
+		if h == nil {
+			break
+		}
+		out.Entries = append(out.Entries, core.Entry{Writer: h.writer, Seq: h.seq, Raw: h.rec.Raw})
+		size += len(h.rec.Raw)
+		h.seq++
+		h.rec = nil
+	}
+	return out
+}
+
+// logHead is the next unread envelope of one writer.
+type logHead struct {
+	writer encryption.WriterID
+	seq    uint64
+	rec    *logRecord // nil: not read yet
+}
+
+// lowest returns the head that was applied first; heads that have ended or
+// cannot be read are taken out.
+func (l *loop) lowest(heads *[]*logHead, out *core.Loaded) *logHead {
+	*heads = slices.DeleteFunc(*heads, func(h *logHead) bool { return !l.readHead(h, out) })
+	var first *logHead
+	for _, h := range *heads {
+		if first == nil || h.rec.Arrival < first.rec.Arrival {
+			first = h
+		}
+	}
+	return first
+}
+
+func (l *loop) readHead(h *logHead, out *core.Loaded) bool {
+	if h.rec != nil {
+		return true
+	}
+	if h.seq > l.core.Seq(h.writer) {
+		return false
+	}
+	rec := &logRecord{}
+	found, err := get(l.config.Store, tableLog, logKey(h.writer, h.seq), rec)
+	if err == nil && !found {
+		err = fmt.Errorf("envelope %d of writer %s: %w", h.seq, h.writer, store.ErrDamaged)
+	}
+	if err != nil {
+		l.fault("", err)
+		out.Missing = append(out.Missing, h.writer)
+		return false
+	}
+	h.rec = rec
+	return true
+}
+
+// shutDown waits for the group in flight and ends everything.
+func (l *loop) shutDown() {
+	if l.flying != nil {
+		err := <-l.r.written
+		answer(l.flying.intents, err)
+		if err == nil {
+			l.r.hub.publish(l.flying.events)
+		}
+	}
+	answer(l.queue, ErrClosed)
+	for _, link := range l.links {
+		link.close()
+	}
+	for _, w := range l.waiters {
+		w.done <- ErrClosed
+	}
+}
+
+var errStopped = errors.New("replica is closing")

@@ -1,0 +1,141 @@
+package replica
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/starling-sync/starling/crdt/account"
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/store"
+)
+
+// The tables. Their numbers are on disk and are never used for anything else.
+const (
+	tableMeta    store.Table = 1 // format, instance, counters, announced, events
+	tableMembers store.Table = 2 // SHA-256 → signed membership operation
+	tableLog     store.Table = 3 // writer, number → logRecord
+	tableChains  store.Table = 4 // writer → chainRecord
+	tablePending store.Table = 5 // number → pendingRecord, own changes not yet sealed
+	tableDocs    store.Table = 6 // document id → docRecord
+	tableIndex   store.Table = 7 // kind, entity → view of the document
+	tablePrints  store.Table = 8 // bucket → sum, of the fingerprint
+	tableLocal   store.Table = 9 // namespace, 0, key → bytes; never replicated
+)
+
+// The keys of tableMeta.
+var (
+	keyFormat    = []byte("format")
+	keyInstance  = []byte("instance")
+	keyCounters  = []byte("counters")
+	keyAnnounced = []byte("announced")
+	keyEvents    = []byte("events")
+)
+
+// formatVersion is the version of everything in this file.
+const formatVersion = 1
+
+type formatRecord struct {
+	_       struct{} `cbor:",toarray"`
+	Version int
+	Account [32]byte
+	Device  [16]byte
+}
+
+// counters are the numbers that grow with the records.
+type counters struct {
+	_       struct{} `cbor:",toarray"`
+	Arrival uint64   // of the last envelope in tableLog
+	Sealed  uint64   // pending records below this number are sealed
+	Pending uint64   // number of the next pending record
+}
+
+type logRecord struct {
+	_       struct{} `cbor:",toarray"`
+	Arrival uint64   // envelopes were applied here in this order
+	Raw     []byte
+}
+
+type chainRecord struct {
+	_       struct{} `cbor:",toarray"`
+	Device  [16]byte
+	Seq     uint64
+	Head    [32]byte
+	Members [32]byte
+}
+
+func chainToRecord(c encryption.Chain) chainRecord {
+	return chainRecord{Device: c.Device, Seq: c.Seq, Head: c.Head, Members: c.Members}
+}
+
+func (r chainRecord) chain() encryption.Chain {
+	return encryption.Chain{Device: r.Device, Seq: r.Seq, Head: r.Head, Members: r.Members}
+}
+
+type pendingRecord struct {
+	_      struct{} `cbor:",toarray"`
+	Kind   uint8
+	Entity string
+	Raw    []byte
+}
+
+// docRecord is the saved document with what it is about. Leaf is its part of
+// the fingerprint.
+type docRecord struct {
+	_      struct{} `cbor:",toarray"`
+	Kind   uint8
+	Entity string
+	Leaf   [32]byte
+	Saved  []byte
+}
+
+func (r *docRecord) ref() account.Ref {
+	return account.Ref{Kind: account.Kind(r.Kind), Entity: r.Entity}
+}
+
+func logKey(w encryption.WriterID, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(append([]byte(nil), w[:]...), seq)
+}
+
+func numberKey(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+func indexKey(r account.Ref) []byte { return append([]byte{byte(r.Kind)}, r.Entity...) }
+
+func localKey(namespace, key string) []byte {
+	return append(append([]byte(namespace), 0), key...)
+}
+
+// encode returns v in core deterministic CBOR. The types of this package
+// cannot fail to encode.
+func encode(v any) []byte {
+	b, err := encMode.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("encode %T: %v", v, err)) // unreachable: only our own plain types are passed
+	}
+	return b
+}
+
+var encMode = func() cbor.EncMode {
+	m, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		panic(err) // unreachable: the options are constant
+	}
+	return m
+}()
+
+// get reads and decodes one record. It returns false if there is none.
+func get(s store.Store, t store.Table, key []byte, v any) (bool, error) {
+	b, err := s.Get(t, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := cbor.Unmarshal(b, v); err != nil {
+		return false, &store.DamagedError{Table: t, Key: key, Err: err}
+	}
+	return true, nil
+}

@@ -1,0 +1,266 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/starling-sync/starling/crdt"
+	"github.com/starling-sync/starling/crdt/account"
+	"github.com/starling-sync/starling/crdt/model"
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/internal/core"
+	"github.com/starling-sync/starling/replica/store"
+)
+
+// Replica is one device's replica of an account. All methods may be called
+// from several goroutines.
+type Replica struct {
+	config *Config // read-only after Open
+	id     *encryption.Identity
+	hub    *hub
+
+	intents chan *intent     // to the loop
+	inbox   chan linkEvent   // likewise
+	calls   chan func(*loop) // likewise
+	written chan error       // outcome of the group in flight; capacity 1
+
+	stop     chan struct{} // closed by Close
+	done     chan struct{} // closed when the loop has ended
+	closing  sync.Once
+	closeErr error              // read-only once done is closed and Close returned
+	accept   context.CancelFunc // ends the accepting goroutine
+	workers  sync.WaitGroup     // the loop and the accepting goroutine
+	links    sync.WaitGroup     // readers and writers of links
+
+	mu        sync.Mutex
+	lastHeard map[encryption.DeviceID]time.Time // guarded by mu
+}
+
+// Open opens the replica in dir, making its store on first use, and joins the
+// network. It fails with ErrInUse when another process has it open, with
+// ErrWrongAccount when the store belongs to another account or device, with
+// ErrReadOnly, ErrDiskFull or ErrDamaged.
+func Open(dir string, c *Config) (*Replica, error) {
+	config, err := c.withDefaults(dir)
+	if err != nil {
+		return nil, err
+	}
+	r := &Replica{
+		config: config, id: config.Identity,
+		intents: make(chan *intent), inbox: make(chan linkEvent, 64),
+		calls: make(chan func(*loop)), written: make(chan error, 1),
+		stop: make(chan struct{}), done: make(chan struct{}),
+		lastHeard: map[encryption.DeviceID]time.Time{},
+	}
+	l, err := r.load()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open replica %s: %w", dir, err), config.Store.Close())
+	}
+	r.workers.Go(func() { defer close(r.done); l.run(r.stop) })
+	ctx, cancel := context.WithCancel(context.Background()) //lint:allow context.Background it ends in Close
+	r.accept = cancel
+	if config.Network != nil {
+		r.workers.Go(func() { r.acceptAll(ctx) })
+	}
+	return r, nil
+}
+
+// Close ends all sessions, waits for what is being written, and releases the
+// store. Calls that wait get ErrClosed. It is idempotent.
+func (r *Replica) Close() error {
+	r.closing.Do(func() {
+		r.accept()
+		var netErr error
+		if r.config.Network != nil {
+			netErr = r.config.Network.Close()
+		}
+		close(r.stop)
+		r.workers.Wait()
+		r.links.Wait()
+		r.closeErr = errors.Join(netErr, r.config.Store.Close())
+	})
+	return r.closeErr
+}
+
+func (r *Replica) acceptAll(ctx context.Context) {
+	for {
+		conn, peer, err := r.config.Network.Accept(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				r.config.Log.Error("the network has ended", "err", err)
+			}
+			return
+		}
+		link := newLink(0, conn, peer)
+		if r.call(ctx, func(l *loop) { l.attach(link) }) != nil {
+			link.close()
+			return
+		}
+	}
+}
+
+// call runs fn in the loop and waits for it.
+func (r *Replica) call(ctx context.Context, fn func(*loop)) error {
+	finished := make(chan struct{})
+	select {
+	case r.calls <- func(l *loop) { fn(l); close(finished) }:
+		<-finished
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-r.done:
+		return ErrClosed
+	}
+}
+
+// deliver hands an event to the loop.
+func (r *Replica) deliver(ev linkEvent) error {
+	select {
+	case r.inbox <- ev:
+		return nil
+	case <-r.done:
+		return errStopped
+	}
+}
+
+// load reads what the loop starts from.
+func (r *Replica) load() (*loop, error) {
+	s := r.config.Store
+	nonce, err := r.openFormat()
+	if err != nil {
+		return nil, err
+	}
+	chains, announced, err := loadLedger(s)
+	if err != nil {
+		return nil, err
+	}
+	prints, err := loadFingerprint(s)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.reserveEvents(); err != nil {
+		return nil, err
+	}
+	author := core.Author{Writer: r.id.WriterFor(nonce), Device: r.id.Device(), Nonce: nonce}
+	ledger := core.NewLedger(r.id, chains, announced)
+	l := &loop{
+		r: r, config: r.config, author: author,
+		core:      core.New(r.id, ledger, [8]byte(nonce[:8])),
+		docs:      newDocuments(s, [32]byte(r.id.Account()), crdt.Writer(author.Writer), prints),
+		links:     map[core.SessionID]*link{},
+		print:     prints.root(),
+		savedOps:  map[[32]byte]bool{},
+		comparing: map[[8]byte]*comparison{},
+	}
+	if err := l.loadMembers(); err != nil {
+		return nil, err
+	}
+	_, err = get(s, tableMeta, keyCounters, &l.counters)
+	return l, err
+}
+
+// openFormat checks whose store this is, and begins it if it is new. It
+// returns the instance nonce, which lives as long as the database.
+func (r *Replica) openFormat() (nonce [16]byte, err error) {
+	s := r.config.Store
+	var f formatRecord
+	found, err := get(s, tableMeta, keyFormat, &f)
+	if err != nil {
+		return nonce, err
+	}
+	mine := formatRecord{Version: formatVersion, Account: [32]byte(r.id.Account()), Device: [16]byte(r.id.Device())}
+	if !found {
+		if _, err := io.ReadFull(r.config.Random, nonce[:]); err != nil {
+			return nonce, err
+		}
+		b := &store.Batch{}
+		b.Put(tableMeta, keyFormat, encode(mine))
+		b.Put(tableMeta, keyInstance, nonce[:])
+		return nonce, s.Commit(b)
+	}
+	if f.Version != formatVersion {
+		return nonce, fmt.Errorf("the store has format %d, this program knows %d: %w", f.Version, formatVersion, store.ErrNewer)
+	}
+	if f != mine {
+		return nonce, ErrWrongAccount
+	}
+	b, err := s.Get(tableMeta, keyInstance)
+	if err != nil || len(b) != len(nonce) {
+		return nonce, fmt.Errorf("instance record: %w", errors.Join(ErrDamaged, err))
+	}
+	return [16]byte(b), nil
+}
+
+func loadLedger(s store.Store) (map[encryption.WriterID]encryption.Chain, map[encryption.WriterID]uint64, error) {
+	chains := map[encryption.WriterID]encryption.Chain{}
+	err := s.Scan(tableChains, nil, nil, func(key, value []byte) error {
+		var rec chainRecord
+		if err := cbor.Unmarshal(value, &rec); err != nil || len(key) != 16 {
+			return &store.DamagedError{Table: tableChains, Key: append([]byte(nil), key...), Err: err}
+		}
+		chains[encryption.WriterID(key)] = rec.chain()
+		return nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("load chains: %w", err)
+	}
+	stored := map[[16]byte]uint64{}
+	if _, err := get(s, tableMeta, keyAnnounced, &stored); err != nil {
+		return nil, nil, err
+	}
+	announced := map[encryption.WriterID]uint64{}
+	for w, seq := range stored {
+		announced[w] = seq
+	}
+	return chains, announced, nil
+}
+
+// eventBlock is how many event ids are reserved at each opening.
+const eventBlock = 1 << 32
+
+// reserveEvents makes sure that event ids grow over restarts, also when the
+// process dies: each opening takes a block of them.
+func (r *Replica) reserveEvents() error {
+	var block uint64
+	if _, err := get(r.config.Store, tableMeta, keyEvents, &block); err != nil {
+		return err
+	}
+	b := &store.Batch{}
+	b.Put(tableMeta, keyEvents, encode(block+1))
+	if err := r.config.Store.Commit(b); err != nil {
+		return err
+	}
+	r.hub = newHub(block*eventBlock + 2)
+	return nil
+}
+
+// Apply makes the edits durable on this device, in order, all or none. It
+// never waits for another device. It fails with ErrBadEdit, before anything
+// is written, when an edit is malformed.
+func (r *Replica) Apply(ctx context.Context, edits []model.Edit) error {
+	in := &intent{edits: edits, refs: make([]account.Ref, len(edits)), done: make(chan error, 1)}
+	for i, e := range edits {
+		ref, err := account.RefOf(e)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrBadEdit, err)
+		}
+		in.refs[i] = ref
+	}
+	if len(edits) == 0 {
+		return nil
+	}
+	select {
+	case r.intents <- in:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-r.done:
+		return ErrClosed
+	}
+	return <-in.done
+}

@@ -1,0 +1,194 @@
+package replica
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/starling-sync/starling/crdt/account"
+	"github.com/starling-sync/starling/crdt/model"
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/internal/core"
+	"github.com/starling-sync/starling/replica/store"
+)
+
+// Status returns what the replica knows of itself and the other devices.
+// How it can be reached is for the owner of the network to add.
+func (r *Replica) Status(ctx context.Context) (model.Status, error) {
+	names, err := r.deviceNames()
+	if err != nil {
+		return model.Status{}, err
+	}
+	s := model.Status{Account: r.id.Account().String(), Device: r.id.Device().String()}
+	if err := r.call(ctx, func(l *loop) { l.status(&s) }); err != nil {
+		return s, err
+	}
+	for _, d := range names {
+		if d.ID == s.Device {
+			s.Name = d.Name
+			continue
+		}
+		s.Peers = append(s.Peers, r.peer(d, s.Peers))
+	}
+	s.Peers = namedPeers(s.Peers)
+	return s, r.count(&s.Counts)
+}
+
+// status fills in what the loop owns. Connected peers come first, without
+// their names.
+func (l *loop) status(s *model.Status) {
+	frontier, print := l.core.FrontierDigest(), l.print
+	s.Frontier, s.Fingerprint = hex.EncodeToString(frontier[:]), hex.EncodeToString(print[:])
+	s.Counts.Pending = int(l.counters.Pending - l.counters.Sealed)
+	s.Counts.Envelopes = int(l.counters.Arrival)
+	s.Counts.Writers = len(l.core.Writers())
+	s.Counts.Faults = l.faults
+	for _, p := range l.core.Peers() {
+		link := l.links[p.Session]
+		if link == nil {
+			continue
+		}
+		s.Peers = append(s.Peers, model.Peer{
+			Device: p.Device.String(), Connected: true, Addr: link.peer.Addr,
+			InSync: p.CaughtUp && p.Delivered, ClockSkew: link.peer.Skew.Milliseconds(),
+		})
+	}
+}
+
+// peer merges what the loop knows of a connected device with its name.
+func (r *Replica) peer(d model.DeviceName, connected []model.Peer) model.Peer {
+	p := model.Peer{Device: d.ID}
+	for _, c := range connected {
+		if c.Device == d.ID {
+			p = c
+		}
+	}
+	p.Name = d.Name
+	if id, err := encryption.ParseDeviceID(d.ID); err == nil {
+		if at, ok := r.heardAt(id); ok {
+			p.LastHeard = model.TimeOf(at)
+		}
+	}
+	return p
+}
+
+// namedPeers drops the entries that have been merged into a named one.
+func namedPeers(all []model.Peer) []model.Peer {
+	named := []model.Peer{}
+	for _, p := range all {
+		if p.Name != "" {
+			named = append(named, p)
+		}
+	}
+	return named
+}
+
+func (r *Replica) count(c *model.Counts) error {
+	labels, err := readList[model.Label](r, account.KindLabels)
+	if err != nil {
+		return err
+	}
+	settings, err := readList[model.Setting](r, account.KindSettings)
+	if err != nil {
+		return err
+	}
+	c.Labels, c.Settings, c.Devices = len(labels), len(settings), len(r.id.Members())
+	if c.Chats, err = countIndex(r.config.Store, account.KindChat); err != nil {
+		return err
+	}
+	c.Contacts, err = countIndex(r.config.Store, account.KindContact)
+	return err
+}
+
+func countIndex(s store.Store, kind account.Kind) (n int, err error) {
+	err = s.Scan(tableIndex, []byte{byte(kind)}, nil, func(_, _ []byte) error {
+		n++
+		return nil
+	})
+	if err != nil {
+		return n, fmt.Errorf("count %s: %w", kind, closed(err))
+	}
+	return n, nil
+}
+
+// ListDevices returns the members of the account by id.
+func (r *Replica) ListDevices(ctx context.Context) ([]model.Device, error) {
+	names, err := r.deviceNames()
+	if err != nil {
+		return nil, err
+	}
+	connected := map[string]bool{}
+	err = r.call(ctx, func(l *loop) {
+		for _, link := range l.links {
+			connected[link.peer.Device.String()] = true
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	members := r.id.Members()
+	devices := make([]model.Device, 0, len(members))
+	for i, m := range members {
+		d := model.Device{
+			ID: m.ID.String(), Name: names[i].Name, AddedAt: model.Time(m.AddedAt),
+			Self: m.ID == r.id.Device(), Connected: connected[m.ID.String()],
+		}
+		if !m.AddedBy.IsZero() {
+			d.AddedBy = m.AddedBy.String()
+		}
+		if at, ok := r.heardAt(m.ID); ok {
+			d.LastHeard = model.TimeOf(at)
+		}
+		devices = append(devices, d)
+	}
+	return devices, nil
+}
+
+// waiter is a caller of WaitInSync.
+type waiter struct {
+	device encryption.DeviceID
+	done   chan error // capacity 1
+}
+
+// WaitInSync returns once this replica holds everything that the given
+// device has told it of, and that device holds everything of this one.
+func (r *Replica) WaitInSync(ctx context.Context, device encryption.DeviceID) error {
+	w := &waiter{device: device, done: make(chan error, 1)}
+	if err := r.call(ctx, func(l *loop) { l.waiters = append(l.waiters, w); l.progress() }); err != nil {
+		return err
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("wait for device %s: %w", device, ctx.Err())
+	case <-r.done:
+		return ErrClosed
+	}
+}
+
+// progress answers the waiters whose device is in sync.
+func (l *loop) progress() {
+	if len(l.waiters) == 0 {
+		return
+	}
+	peers := l.core.Peers()
+	kept := l.waiters[:0]
+	for _, w := range l.waiters {
+		if inSync(peers, w.device) {
+			w.done <- nil
+			continue
+		}
+		kept = append(kept, w)
+	}
+	l.waiters = kept
+}
+
+func inSync(peers []core.Peer, d encryption.DeviceID) bool {
+	for _, p := range peers {
+		if p.Device == d && p.CaughtUp && p.Delivered {
+			return true
+		}
+	}
+	return false
+}

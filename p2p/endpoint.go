@@ -232,6 +232,7 @@ func (e *endpoint) listenOnce(at listenAddr) error {
 			continue
 		}
 		e.closeListeners()
+		e.listeners = nil
 		return err
 	}
 	return nil
@@ -388,7 +389,6 @@ func (e *endpoint) closeListeners() {
 	for _, l := range e.listeners {
 		l.Close()
 	}
-	e.listeners = nil
 }
 
 // close ends every listener and connection.

@@ -32,11 +32,11 @@ func (o *InviteOptions) validate() error {
 // Invite is a member's offer to link one new device within five minutes. It is
 // safe for concurrent use. Its state is in memory only: a restart voids it.
 type Invite struct {
-	identity *Identity
-	ticket   ticketBody // read-only
-	opening  []byte     // what the ticket commits to; read-only
-	secrets  *pairingSecrets
-	codes    uint32 // how many codes the digits can show; read-only once sessions exist
+	// Read-only after OpenInvite.
+	ticket  ticketBody
+	opening []byte // what the ticket commits to
+	secrets *pairingSecrets
+	codes   uint32 // how many codes the digits can show; tests make it small
 
 	mu      sync.Mutex     // guards the fields below and all sessions of the invite
 	latest  time.Time      // the latest time seen, so that a clock set back prolongs nothing
@@ -55,7 +55,7 @@ func OpenInvite(id *Identity, o *InviteOptions) (*Invite, error) {
 	}
 	random := readerOr(o.Random)
 	var nonce [32]byte
-	inv := &Invite{identity: id, codes: pairingCodes, latest: o.Now}
+	inv := &Invite{codes: pairingCodes, latest: o.Now}
 	inv.ticket.addrs = append([]string(nil), o.Addrs...)
 	inv.ticket.expires = o.Now.Add(inviteLifetime).Unix()
 	for _, b := range [][]byte{inv.ticket.session[:], nonce[:]} {

@@ -14,7 +14,7 @@ type JoinSession struct {
 	ticket  *Ticket
 	context pairingContext
 	secrets *pairingSecrets
-	codes   uint32
+	codes   uint32 // how many codes the digits can show; tests make it small
 
 	step       pairingStep
 	hello      []byte // the frame as sent

@@ -171,16 +171,24 @@ func (x *Exchange) envelope(s *session, m *wire.Envelope) {
 	w, seq, err := x.offer(s.id, m.Raw)
 	switch {
 	case errors.Is(err, errDuplicate):
-		if seq <= x.durable[w].Seq {
-			s.learn(w, seq)
-			s.due[w] = x.durable[w].Seq
-			x.emit(s.acknowledge()...)
-		}
+		x.duplicate(s, w, seq)
+	case errors.Is(err, errFrozen):
 	case err != nil:
 		x.emit(Report{s.device, err})
 		x.drop(s, err)
 	default:
 		s.claimed[w] = max(s.claimed[w], seq)
+	}
+}
+
+// duplicate acknowledges what is durable already; what is not will be
+// acknowledged when it is.
+func (x *Exchange) duplicate(s *session, w encryption.WriterID, seq uint64) {
+	s.claimed[w] = max(s.claimed[w], seq)
+	if seq <= x.durable[w].Seq {
+		s.learn(w, seq)
+		s.due[w] = x.durable[w].Seq
+		x.emit(s.acknowledge()...)
 	}
 }
 

@@ -115,6 +115,10 @@ func (l *Ledger) Digest() [32]byte {
 // errDuplicate is returned by offer for an envelope that is held already.
 var errDuplicate = errors.New("duplicate envelope")
 
+// errFrozen is returned by offer for an envelope of a writer that is
+// accepted no more.
+var errFrozen = errors.New("frozen writer")
+
 // offer opens an envelope from a session and keeps it until Next can return
 // it. It returns the writer and number that the envelope claims.
 func (l *Ledger) offer(from SessionID, raw []byte) (encryption.WriterID, uint64, error) {
@@ -123,8 +127,8 @@ func (l *Ledger) offer(from SessionID, raw []byte) (encryption.WriterID, uint64,
 		return encryption.WriterID{}, 0, fmt.Errorf("open envelope: %w", err)
 	}
 	w, seq := u.Writer, u.Seq
-	if err := l.frozen[w]; err != nil {
-		return w, seq, fmt.Errorf("envelope %d of frozen writer %x: %w", seq, w[:4], err)
+	if l.frozen[w] != nil {
+		return w, seq, errFrozen
 	}
 	if c, ok := l.chain(w); ok && seq <= c.Seq {
 		return w, seq, errDuplicate

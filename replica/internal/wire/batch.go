@@ -31,7 +31,7 @@ type BatchChange struct {
 // The codecs of a batch, its first byte.
 const (
 	codecPlain = 1 // CBOR
-	codecZstd  = 2 // CBOR in one zstd frame that states its size
+	codecZstd  = 2 // CBOR in one zstd frame
 )
 
 // minCompress is the size below which compression only adds bytes.
@@ -87,8 +87,8 @@ func inflate(packed []byte) ([]byte, error) {
 	if err := h.Decode(packed); err != nil {
 		return nil, malformed("zstd: %v", err)
 	}
-	if !h.HasFCS || h.FrameContentSize > MaxBatch {
-		return nil, malformed("batch of unstated or %d bytes", h.FrameContentSize)
+	if h.FrameContentSize > MaxBatch {
+		return nil, malformed("batch of %d bytes", h.FrameContentSize)
 	}
 	plain, err := decoder().DecodeAll(packed, nil)
 	if err != nil {

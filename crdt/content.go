@@ -108,7 +108,7 @@ func (c *content) putText(k key, s string) {
 
 // lastN returns the highest n of a writer.
 func (c *content) lastN(w Writer) (n uint64) {
-	for _, elements := range c.registers {
+	for _, elements := range c.registers { // order-free: a maximum
 		for _, register := range elements {
 			for i := range register {
 				if register[i].Writer == w {
@@ -129,18 +129,18 @@ func (c *content) setRegister(field, element string, register []Entry) {
 
 // adopt replaces what an edit has written.
 func (c *content) adopt(over *content) {
-	for field, elements := range over.registers {
+	for field, elements := range over.registers { // order-free: each register is set apart
 		for element, register := range elements {
 			c.setRegister(field, element, register)
 		}
 	}
-	for field, texts := range over.texts {
+	for field, texts := range over.texts { // order-free: each text is set apart
 		for id, s := range texts {
 			c.putText(key{field, id.Element, id.Creator}, s)
 		}
 	}
-	for field, elements := range over.counters {
-		for element, writers := range elements {
+	for field, elements := range over.counters { // order-free: each counter is set apart
+		for element, writers := range elements { // order-free: each counter is set apart
 			for w, n := range writers {
 				c.putCounter(key{field, element, w}, n)
 			}

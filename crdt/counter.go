@@ -22,7 +22,7 @@ type CounterSource interface {
 // Join returns the sum.
 func (Counter) Join(counts map[Writer]int64) int64 {
 	var high, low int64 // the sum is high<<32 + low: neither can overflow
-	for _, n := range counts {
+	for _, n := range counts { // order-free: a sum
 		high += n >> 32
 		low += n & math.MaxUint32
 	}
@@ -84,7 +84,7 @@ func (e *Edit) counts(field, element string) map[Writer]int64 {
 		return e.doc.counts(field, element)
 	}
 	all := map[Writer]int64{e.doc.writer: over[e.doc.writer]}
-	for w, n := range e.doc.counts(field, element) {
+	for w, n := range e.doc.counts(field, element) { // order-free: a map is filled
 		if w != e.doc.writer {
 			all[w] = n
 		}

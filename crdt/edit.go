@@ -161,7 +161,7 @@ func (e *Edit) Commit() (*Change, error) {
 // perform hands the writes to Automerge, in an order that is always the same.
 func (e *Edit) perform(root *automerge.Map) error {
 	names := make(map[string][]byte, len(e.puts))
-	for k, v := range e.puts {
+	for k, v := range e.puts { // order-free: a map is filled
 		names[k.String()] = v
 	}
 	for _, name := range sortedKeys(names) {

@@ -28,7 +28,7 @@ func (v Vector) See(entries ...Entry) {
 
 // Join adds what o had seen to v.
 func (v Vector) Join(o Vector) {
-	for w, n := range o {
+	for w, n := range o { // order-free: a maximum for each writer
 		v[w] = max(v[w], n)
 	}
 }
@@ -61,7 +61,7 @@ var (
 
 func must[T any](v T, err error) T {
 	if err != nil {
-		panic(err)
+		panic(err) // unreachable: the options and types are constant
 	}
 	return v
 }
@@ -119,7 +119,7 @@ func (e *Entry) encode() ([]byte, error) {
 // wireVector has the byte-string keys that a Vector is written with.
 func wireVector(v Vector) map[cbor.ByteString]uint64 {
 	m := make(map[cbor.ByteString]uint64, len(v))
-	for w, n := range v {
+	for w, n := range v { // order-free: a map is filled
 		m[cbor.ByteString(w[:])] = n
 	}
 	return m
@@ -153,7 +153,7 @@ func (e *Entry) readSeen(b []byte) bool {
 		return false
 	}
 	e.Seen = make(Vector, len(m))
-	for k, n := range m {
+	for k, n := range m { // order-free: a map is filled
 		if len(k) != len(Writer{}) {
 			return false
 		}

@@ -273,7 +273,7 @@ func (l *loop) finishGroup(g *group) error {
 // them. Otherwise they wait, so that a long stretch alone becomes a few large
 // and well compressed envelopes; the order of changes is kept either way.
 func (l *loop) sealOrKeep(g *group) error {
-	backlog := l.counters.Sealed < l.counters.Pending
+	backlog := l.backlog()
 	if !l.core.Greeted() || backlog {
 		for _, c := range g.run {
 			g.batch.Put(tablePending, numberKey(g.next.Pending), encode(pendingRecord{Kind: uint8(c.ref.Kind), Entity: c.ref.Entity, Raw: c.raw}))

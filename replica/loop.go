@@ -95,9 +95,11 @@ func (l *loop) launch() {
 }
 
 func (l *loop) hasWork() bool {
-	backlog := l.core.Greeted() && l.counters.Sealed < l.counters.Pending
-	return len(l.queue) > 0 || backlog || l.core.Ready()
+	return len(l.queue) > 0 || l.core.Greeted() && l.backlog() || l.core.Ready()
 }
+
+// backlog says whether own changes wait to be sealed.
+func (l *loop) backlog() bool { return l.counters.Sealed < l.counters.Pending }
 
 // finish is called when the group in flight is durable, or is known not to
 // be. The order is: persisted, then acknowledged, then sent.
@@ -115,6 +117,7 @@ func (l *loop) finish(err error) {
 	answer(g.intents, nil)
 	l.r.hub.publish(g.events)
 	l.perform(l.core.Step(core.Committed{}))
+	l.perform(l.core.SetBacklog(l.backlog()))
 }
 
 // takeBack forgets a group that was not written.

@@ -162,6 +162,7 @@ func (r *Replica) load() (*loop, error) {
 		return nil, err
 	}
 	_, err = get(s, tableMeta, keyCounters, &l.counters)
+	l.core.SetBacklog(l.backlog())
 	return l, err
 }
 

@@ -142,7 +142,7 @@ func canonicalObject(out []byte, d *json.Decoder, depth int) ([]byte, error) {
 
 func appendObject(out []byte, members map[string][]byte) []byte {
 	names := make([]string, 0, len(members))
-	for name := range members {
+	for name := range members { // order-free: sorted below
 		names = append(names, name)
 	}
 	slices.SortFunc(names, func(a, b string) int {

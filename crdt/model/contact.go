@@ -49,7 +49,7 @@ func (p *ContactPatch) check() error {
 // SetsSomething says whether p gives a card anything that an empty card does
 // not have.
 func (p *ContactPatch) SetsSomething() bool {
-	for _, v := range p.Fields {
+	for _, v := range p.Fields { // order-free: whether there is any
 		if v != "" {
 			return true
 		}

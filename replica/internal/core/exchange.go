@@ -24,6 +24,7 @@ type Exchange struct {
 	id       *encryption.Identity
 	instance [8]byte
 	sessions map[SessionID]*session
+	backlog  bool // own changes wait to be sealed
 	out      []Effect
 }
 
@@ -91,7 +92,8 @@ func (x *Exchange) connected(ev Connected) {
 		s.snapshot[w] = x.Seq(w)
 	}
 	x.sessions[s.id] = s
-	x.emit(Send{s.id, &wire.Hello{Instance: x.instance, Digest: s.offered}})
+	s.owed = x.backlog
+	x.emit(Send{s.id, &wire.Hello{Instance: x.instance, Digest: s.offered, Backlog: x.backlog}})
 }
 
 func (x *Exchange) received(s *session, m wire.Message) {
@@ -125,7 +127,7 @@ func (x *Exchange) drop(s *session, reason error) {
 // greeted compares the digests that crossed. Both sides compare the same
 // two, so both come to the same conclusion.
 func (x *Exchange) greeted(s *session, m *wire.Hello) {
-	s.greeted = true
+	s.greeted, s.backlog = true, m.Backlog
 	if m.Digest == s.offered {
 		s.known = true
 		for w, seq := range s.snapshot { // order-free: each entry is learnt apart
@@ -193,6 +195,7 @@ func (x *Exchange) duplicate(s *session, w encryption.WriterID, seq uint64) {
 }
 
 func (x *Exchange) ack(s *session, m *wire.Ack) {
+	s.backlog = s.backlog && len(m.Entries) > 0
 	for _, e := range m.Entries {
 		s.learn(encryption.WriterID(e.Writer), e.Seq)
 	}
@@ -229,6 +232,20 @@ func (x *Exchange) loaded(s *session, ev Loaded) {
 	if len(ev.Entries) > 0 {
 		x.pump(s)
 	}
+}
+
+// SetBacklog says whether own changes wait to be sealed. The host calls it
+// whenever that changes, after Committed.
+func (x *Exchange) SetBacklog(waiting bool) []Effect {
+	x.backlog = waiting
+	var out []Effect
+	for _, s := range x.ordered() {
+		if s.owed && !waiting {
+			s.owed = false
+			out = append(out, Send{s.id, &wire.Ack{Entries: []wire.Acked{}}})
+		}
+	}
+	return out
 }
 
 // Ready says whether an envelope waits that Next would return.
@@ -334,7 +351,7 @@ type Peer struct {
 func (x *Exchange) Peers() []Peer {
 	var all []Peer
 	for _, s := range x.ordered() {
-		p := Peer{Session: s.id, Device: s.device, Known: s.known, CaughtUp: s.known, Delivered: s.known}
+		p := Peer{Session: s.id, Device: s.device, Known: s.known, CaughtUp: s.known && !s.backlog, Delivered: s.known}
 		for w, seq := range s.claimed { // order-free: a conjunction
 			p.CaughtUp = p.CaughtUp && x.durable[w].Seq >= seq
 		}

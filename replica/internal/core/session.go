@@ -14,13 +14,15 @@ type session struct {
 	snapshot map[encryption.WriterID]uint64
 	// greeted: its hello has come. known: has is its frontier.
 	greeted, known bool
-	has            map[encryption.WriterID]uint64 // durable at the other end, or sent by it
-	sent           map[encryption.WriterID]uint64 // handed to the stream, at least has
-	claimed        map[encryption.WriterID]uint64 // what it said it holds
-	missing        map[encryption.WriterID]bool   // writers whose next envelope cannot be read here
-	due            map[encryption.WriterID]uint64 // to be acknowledged
-	unacked        []flight
-	inflight       int // bytes of unacked
+	// backlog: it seals changes that we will be sent. owed: it was told so of us.
+	backlog, owed bool
+	has           map[encryption.WriterID]uint64 // durable at the other end, or sent by it
+	sent          map[encryption.WriterID]uint64 // handed to the stream, at least has
+	claimed       map[encryption.WriterID]uint64 // what it said it holds
+	missing       map[encryption.WriterID]bool   // writers whose next envelope cannot be read here
+	due           map[encryption.WriterID]uint64 // to be acknowledged
+	unacked       []flight
+	inflight      int // bytes of unacked
 }
 
 // flight is an envelope that was sent and not acknowledged.

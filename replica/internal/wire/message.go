@@ -41,6 +41,9 @@ type Message interface {
 type Hello struct {
 	Instance [8]byte  // of the sender's database; a new one voids what is remembered of it
 	Digest   [32]byte // of frontier and membership
+	// Backlog says that the sender has changes which it seals only now. It
+	// sends an empty Ack behind the last of them.
+	Backlog bool
 }
 
 // Frontier says what the sender holds, in full.
@@ -67,7 +70,8 @@ type Envelope struct {
 	Raw []byte
 }
 
-// Ack says what has become durable at the sender since its last Ack.
+// Ack says what has become durable at the sender since its last Ack. An
+// empty one says that the backlog of its Hello is sent.
 type Ack struct {
 	Entries []Acked // ascending by writer
 }
@@ -116,7 +120,11 @@ func (*Compared) Type() Type { return TypeCompared }
 func (m *Hello) append(b []byte) ([]byte, error) {
 	b = append(b, Version)
 	b = append(b, m.Instance[:]...)
-	return append(b, m.Digest[:]...), nil
+	b = append(b, m.Digest[:]...)
+	if m.Backlog {
+		return append(b, 1), nil
+	}
+	return append(b, 0), nil
 }
 
 func (m *Frontier) append(b []byte) ([]byte, error) {
@@ -163,13 +171,13 @@ func Decode(t Type, body []byte) (Message, error) {
 }
 
 func decodeHello(b []byte) (Message, error) {
-	if len(b) != 41 {
-		return nil, malformed("hello of %d bytes", len(b))
-	}
-	if b[0] != Version {
+	if len(b) > 0 && b[0] != Version {
 		return nil, fmt.Errorf("wire: the other device speaks protocol version %d, this one %d", b[0], Version)
 	}
-	return &Hello{Instance: [8]byte(b[1:9]), Digest: [32]byte(b[9:41])}, nil
+	if len(b) != 42 || b[41] > 1 {
+		return nil, malformed("hello of %d bytes", len(b))
+	}
+	return &Hello{Instance: [8]byte(b[1:9]), Digest: [32]byte(b[9:41]), Backlog: b[41] == 1}, nil
 }
 
 func decodeFrontier(b []byte) (Message, error) {

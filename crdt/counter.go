@@ -21,7 +21,7 @@ type CounterSource interface {
 
 // Join returns the sum.
 func (Counter) Join(counts map[Writer]int64) int64 {
-	var high, low int64 // the sum is high<<32 + low: neither can overflow
+	var high, low int64        // the sum is high<<32 + low: neither can overflow
 	for _, n := range counts { // order-free: a sum
 		high += n >> 32
 		low += n & math.MaxUint32

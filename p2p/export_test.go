@@ -22,6 +22,7 @@ const (
 var (
 	WriteFrame = writeFrame
 	ReadFrame  = readFrame
+	TimedOut   = timedOut
 )
 
 // Pending is how many inbound connections wait for their hello.

@@ -121,6 +121,9 @@ func (f *finder) learn(id peer.ID, from source, addrs ...ma.Multiaddr) {
 	if t.add(from, addrs) {
 		t.wake()
 	}
+	if s := f.h.sessions.with(id); s != nil && from == announced {
+		s.doubt() // a host announces itself anew when it starts or its network changes
+	}
 }
 
 // add needs mu. It returns nil while the finder has not started, and when the
@@ -205,7 +208,7 @@ func (f *finder) resolve(a ma.Multiaddr, news <-chan struct{}, random *rand.Rand
 	b := backoff{longest: configDelay, random: random}
 	var last peer.ID
 	for {
-		if last == "" || !f.h.sessions.connected(last) {
+		if last == "" || f.h.sessions.with(last) == nil {
 			id, err := f.h.end.identify(f.h.ctx, a)
 			switch {
 			case err != nil:

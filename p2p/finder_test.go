@@ -75,11 +75,11 @@ func TestSimultaneousDial(t *testing.T) {
 // its new address.
 func TestDeviceReturnsAtAnotherPort(t *testing.T) {
 	ids := p2ptest.Account(t, 2)
-	var announce func(texts []string)
+	announce := make(chan func(texts []string), 1)
 	var conf p2p.Config
 	conf.SetInterfaces(func() (string, error) { return "", nil }, make(chan time.Time))
 	conf.SetDiscovery(func(found func([]string)) (func(), error) {
-		announce = found
+		announce <- found
 		return func() {}, nil
 	})
 	a := p2ptest.ListenDiscovering(t, ids[0], &conf)
@@ -94,7 +94,7 @@ func TestDeviceReturnsAtAnotherPort(t *testing.T) {
 	b.Close()
 
 	b = p2ptest.Listen(t, ids[1], nil)
-	announce(txt(b))
+	(<-announce)(txt(b))
 	atA, atB = p2ptest.Connect(t, a, b)
 	p2ptest.Exchange(t, atA, atB)
 	if !atA.Peer.Outbound {

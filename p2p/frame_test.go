@@ -156,10 +156,10 @@ func FuzzAnnouncement(f *testing.F) {
 }
 
 func FuzzFrame(f *testing.F) {
-	f.Add([]byte("\x00\x00\x00\x01x"), 4)
-	f.Fuzz(func(t *testing.T, b []byte, limit int) {
-		got, err := readFrame(bytes.NewReader(b), limit)
-		if err == nil && (len(got) > limit || len(got) > len(b)-4) {
+	f.Add([]byte("\x00\x00\x00\x01x"), uint16(4))
+	f.Fuzz(func(t *testing.T, b []byte, limit uint16) {
+		got, err := readFrame(bytes.NewReader(b), int(limit))
+		if err == nil && (len(got) > int(limit) || len(got) > len(b)-4) {
 			t.Errorf("%d bytes from %d, limit %d", len(got), len(b), limit)
 		}
 	})

@@ -172,16 +172,16 @@ func (t *sessions) next() *session {
 	return s
 }
 
-// connected reports whether there is a live session with the host.
-func (t *sessions) connected(id peer.ID) bool {
+// with returns the live session with a host, or nil.
+func (t *sessions) with(id peer.ID) *session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, p := range t.live {
 		if p.s.id == id {
-			return true
+			return p.s
 		}
 	}
-	return false
+	return nil
 }
 
 // all returns the live sessions.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
+	"net"
 	"sync"
 	"time"
 
@@ -24,6 +24,9 @@ const lingerTime = time.Second
 const (
 	beatInterval = 10 * time.Second
 	beatTime     = 20 * time.Second
+	// doubtTime is for the answer when there is reason to think that the
+	// connection is dead.
+	doubtTime = 5 * time.Second
 )
 
 // A session is one authenticated stream with one device, on a connection of
@@ -35,6 +38,7 @@ type session struct {
 	stream network.MuxedStream
 	onEnd  func(*session)
 
+	doubts  chan struct{} // a token asks beat to look at once
 	closing sync.Once
 	ending  sync.Once
 	ended   chan struct{} // closed when the connection is gone
@@ -43,7 +47,7 @@ type session struct {
 func newSession(p encryption.Peer, conn transport.CapableConn, stream network.MuxedStream, onEnd func(*session)) *session {
 	return &session{
 		peer: p, id: conn.RemotePeer(), conn: conn, stream: stream,
-		onEnd: onEnd, ended: make(chan struct{}),
+		onEnd: onEnd, ended: make(chan struct{}), doubts: make(chan struct{}, 1),
 	}
 }
 
@@ -84,18 +88,24 @@ func (s *session) end() {
 	})
 }
 
+// doubt is called when the network has changed, here or at the other end.
+func (s *session) doubt() { poke(s.doubts) }
+
 // beat asks the other end for a sign of life now and then. The transports have
 // keep-alives of their own, but QUIC's can take 45 seconds to give up.
 func (s *session) beat() {
 	ticks := time.NewTicker(beatInterval)
 	defer ticks.Stop()
 	for {
+		wait := beatTime
 		select {
 		case <-s.ended:
 			return
 		case <-ticks.C:
+		case <-s.doubts:
+			wait = doubtTime
 		}
-		if errors.Is(s.ping(), os.ErrDeadlineExceeded) {
+		if timedOut(s.ping(wait)) {
 			s.end()
 			return
 		}
@@ -104,18 +114,15 @@ func (s *session) beat() {
 
 // ping opens a stream, which watch at the other end resets: that is the answer.
 // Errors other than the deadline's are signs of life, or watch sees them too.
-func (s *session) ping() error {
-	ctx, cancel := context.WithTimeout(context.Background(), beatTime) //lint:allow context.Background the session ends the connection and so the call
+func (s *session) ping(wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), wait) //lint:allow context.Background the session ends the connection and so the call
 	defer cancel()
 	stream, err := s.conn.OpenStream(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return os.ErrDeadlineExceeded
-	}
 	if err != nil {
 		return err
 	}
 	defer func() { _ = stream.Reset() }()
-	if err := stream.SetDeadline(time.Now().Add(beatTime)); err != nil {
+	if err := stream.SetDeadline(time.Now().Add(wait)); err != nil {
 		return err
 	}
 	if _, err := stream.Write([]byte{0}); err != nil {
@@ -123,6 +130,12 @@ func (s *session) ping() error {
 	}
 	_, err = stream.Read(make([]byte, 1))
 	return err
+}
+
+// timedOut recognises the deadlines of contexts, QUIC and yamux.
+func timedOut(err error) bool {
+	var timeout net.Error // also implemented by context.DeadlineExceeded
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // watch notices the death of the connection, however it comes about, and

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -92,7 +91,7 @@ func TestStrangerIsToldNothing(t *testing.T) {
 			if len(got) != 0 {
 				t.Errorf("%s, %s: answered %q", transport, name, got)
 			}
-			if errors.Is(err, os.ErrDeadlineExceeded) {
+			if p2p.TimedOut(err) {
 				t.Errorf("%s, %s: was left waiting for %v", transport, name, time.Since(begin))
 			}
 			endings[ending(err)] = append(endings[ending(err)], name)
@@ -135,7 +134,7 @@ func TestSilentStrangerIsDropped(t *testing.T) {
 			s := stranger(t)
 			all.Go(func() {
 				got, err := say(t, s, addrWith(t, a, transport), out)
-				if len(got) != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+				if len(got) != 0 || p2p.TimedOut(err) {
 					t.Errorf("%s, %s: read %q, %v", transport, name, got, err)
 				}
 			})

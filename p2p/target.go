@@ -164,11 +164,11 @@ func (t *target) try() error {
 	h := t.f.h
 	addrs, longest := t.candidates()
 	t.backoff.longest = longest
-	if len(addrs) == 0 || h.sessions.connected(t.id) {
+	if len(addrs) == 0 || h.sessions.with(t.id) != nil {
 		return nil
 	}
 	err := h.connect(h.ctx, t.id, addrs)
-	if errors.Is(err, errSuperseded) || h.sessions.connected(t.id) {
+	if errors.Is(err, errSuperseded) || h.sessions.with(t.id) != nil {
 		return nil
 	}
 	if err != nil {
@@ -187,7 +187,7 @@ func (h *Host) connect(ctx context.Context, id peer.ID, addrs []ma.Multiaddr) er
 		conn.Close()
 		return ErrClosed
 	}
-	if h.sessions.connected(id) {
+	if h.sessions.with(id) != nil {
 		h.drop(conn)
 		return errSuperseded
 	}

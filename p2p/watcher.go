@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"sort"
 	"strings"
 	"time"
+
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // watchInterval is how often the network interfaces are compared.
@@ -14,7 +17,7 @@ const watchInterval = 2 * time.Second
 
 // watcher restarts multicast discovery whenever the network interfaces
 // change, because neither the sockets nor the announced addresses follow by
-// themselves, and makes the finder dial again at once.
+// themselves; it makes the finder dial again at once, and doubts every session.
 type watcher struct {
 	h          *Host
 	interfaces func() (string, error)
@@ -68,10 +71,31 @@ func (w *watcher) run(ctx context.Context) {
 			last = now
 			w.restart()
 			w.h.finder.wakeAll()
+			w.h.doubtAll()
 		} else if w.running == nil {
 			w.restart()
 		}
 	}
+}
+
+// doubtAll ends the sessions whose own address is gone, and makes sure that
+// the others are alive.
+func (h *Host) doubtAll() {
+	own, err := net.InterfaceAddrs()
+	for _, s := range h.sessions.all() {
+		ip, bad := manet.ToIP(s.conn.LocalMultiaddr())
+		bound := bad == nil && !ip.IsUnspecified()
+		if err == nil && bound && !slices.ContainsFunc(own, func(a net.Addr) bool { return isIP(a, ip) }) {
+			s.end()
+			continue
+		}
+		s.doubt()
+	}
+}
+
+func isIP(a net.Addr, ip net.IP) bool {
+	n, ok := a.(*net.IPNet)
+	return ok && n.IP.Equal(ip)
 }
 
 // look returns the state of the interfaces, or last if it cannot be had.

@@ -46,12 +46,3 @@ func reduce(entries []Entry) []Entry {
 	}
 	return out
 }
-
-// covered is what the removals among the entries had seen.
-func covered(entries []Entry) Vector {
-	v := Vector{}
-	for i := range entries {
-		v.Join(entries[i].Seen)
-	}
-	return v
-}

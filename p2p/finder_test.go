@@ -36,20 +36,6 @@ func learn(t testing.TB, book p2p.AddressBook, id *encryption.Identity, h *p2p.H
 	}
 }
 
-func entry(t testing.TB, book p2p.AddressBook, id *encryption.Identity) p2p.Entry {
-	t.Helper()
-	all, err := book.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range all {
-		if e.Device == id.Device() {
-			return e
-		}
-	}
-	return p2p.Entry{}
-}
-
 // TestSimultaneousDial makes both sides dial at once, over all transports.
 func TestSimultaneousDial(t *testing.T) {
 	for range 20 {

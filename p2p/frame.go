@@ -4,15 +4,16 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+
+	"github.com/starling-sync/starling/encryption"
 )
 
 // Limits of what is read before the other end is authenticated, in bytes.
 const (
-	maxName       = 64       // the frame that names the protocol
-	maxHelloFrame = 96 << 10 // a hello frame carries up to 64 KiB of operations
+	maxName       = 64 // the frame that names the protocol
+	maxHelloFrame = encryption.MaxHelloFrame
 	maxCard       = 4 << 10
-	maxLinkFrame  = 8 << 10 // per frame, and together until the pairing is authenticated
-	maxWelcome    = 1 << 20 // the welcome carries the whole membership log
+	maxLinkFrame  = 4 << 10 // the first frame of a linking; the session bounds the others
 )
 
 // writeFrame sends b behind its length, in one write, so that a frame is one

@@ -106,7 +106,11 @@ type pendingConn struct {
 // enter registers a connection that drop closes; it is dropped after
 // helloTime, or earlier when maxPending newer ones are waiting.
 func (p *pending) enter(drop func()) *pendingConn {
-	c := &pendingConn{drop: drop, timer: time.AfterFunc(helloTime, drop)}
+	c := &pendingConn{drop: drop}
+	c.timer = time.AfterFunc(helloTime, func() {
+		p.leave(c)
+		drop()
+	})
 	p.mu.Lock()
 	var oldest *pendingConn
 	if len(p.conns) == maxPending {
@@ -122,9 +126,9 @@ func (p *pending) enter(drop func()) *pendingConn {
 
 // leave takes c out; the caller owns the connection again.
 func (p *pending) leave(c *pendingConn) {
-	c.timer.Stop()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	c.timer.Stop()
 	for i, o := range p.conns {
 		if o == c {
 			p.conns = append(p.conns[:i:i], p.conns[i+1:]...)

@@ -170,7 +170,7 @@ func (x *Exchange) freeze(s *session, w encryption.WriterID, err error) {
 }
 
 func (x *Exchange) envelope(s *session, m *wire.Envelope) {
-	w, seq, err := x.offer(s.id, m.Raw)
+	w, seq, err := x.offer(source{s.id, s.device}, m.Raw)
 	switch {
 	case errors.Is(err, errDuplicate):
 		x.duplicate(s, w, seq)
@@ -264,7 +264,7 @@ func (x *Exchange) Next() *Admitted {
 			return a
 		}
 		err := fmt.Errorf("envelope %d of writer %x refused: %w", refused.seq, refused.writer[:4], refused.err)
-		if s := x.sessions[refused.from]; s != nil {
+		if s := x.sessions[refused.from.session]; s != nil {
 			x.emit(Report{s.device, err})
 			x.drop(s, err)
 		}

@@ -13,9 +13,11 @@ import (
 	"github.com/starling-sync/starling/encryption"
 )
 
-// maxBuffered bounds, in bytes, the envelopes of one writer that arrived
-// before those they depend on.
-const maxBuffered = 16 << 20
+// maxBuffered bounds, in bytes, the envelopes that came from one device
+// before those they depend on. A device that keeps to its window has at most
+// one window here, and after a reconnection the same envelopes again, which
+// count once.
+const maxBuffered = 2 * window
 
 // Entry is one envelope in a writer's log.
 type Entry struct {
@@ -37,23 +39,25 @@ type Ledger struct {
 	durable  map[encryption.WriterID]encryption.Chain
 	staged   map[encryption.WriterID]encryption.Chain // of the group in the making; overlays durable
 	entries  []Entry                                  // of that group, in causal order
-	buffered map[encryption.WriterID]*backlog
-	frozen   map[encryption.WriterID]error // writers of which nothing more is accepted
+	buffered map[encryption.WriterID]map[uint64]held  // by number, what arrived and is not applied
+	waiting  map[encryption.DeviceID]int              // bytes of buffered by the device they came from
+	frozen   map[encryption.WriterID]error            // writers of which nothing more is accepted
 	// announced is the frontier that the last own envelope named or implied,
 	// proposed the same including the group in the making.
 	announced, proposed map[encryption.WriterID]uint64
 }
 
-// backlog is what arrived of one writer and is not applied yet.
-type backlog struct {
-	bySeq map[uint64]held
-	size  int
-}
-
+// held is a buffered envelope.
 type held struct {
 	raw    []byte
 	opened *encryption.Unverified
-	from   SessionID
+	from   source
+}
+
+// source is where an envelope came from.
+type source struct {
+	session SessionID
+	device  encryption.DeviceID
 }
 
 // NewLedger returns a ledger that holds the given chains. announced is what
@@ -63,7 +67,8 @@ func NewLedger(id *encryption.Identity, chains map[encryption.WriterID]encryptio
 		id:        id,
 		durable:   maps.Clone(chains),
 		staged:    map[encryption.WriterID]encryption.Chain{},
-		buffered:  map[encryption.WriterID]*backlog{},
+		buffered:  map[encryption.WriterID]map[uint64]held{},
+		waiting:   map[encryption.DeviceID]int{},
 		frozen:    map[encryption.WriterID]error{},
 		announced: maps.Clone(announced),
 	}
@@ -121,7 +126,7 @@ var errFrozen = errors.New("frozen writer")
 
 // offer opens an envelope from a session and keeps it until Next can return
 // it. It returns the writer and number that the envelope claims.
-func (l *Ledger) offer(from SessionID, raw []byte) (encryption.WriterID, uint64, error) {
+func (l *Ledger) offer(from source, raw []byte) (encryption.WriterID, uint64, error) {
 	u, err := l.id.OpenEnvelope(raw)
 	if err != nil {
 		return encryption.WriterID{}, 0, fmt.Errorf("open envelope: %w", err)
@@ -133,19 +138,17 @@ func (l *Ledger) offer(from SessionID, raw []byte) (encryption.WriterID, uint64,
 	if c, ok := l.chain(w); ok && seq <= c.Seq {
 		return w, seq, errDuplicate
 	}
-	b := l.buffered[w]
-	if b == nil {
-		b = &backlog{bySeq: map[uint64]held{}}
-		l.buffered[w] = b
-	}
-	if _, ok := b.bySeq[seq]; ok {
+	if _, ok := l.buffered[w][seq]; ok {
 		return w, seq, errDuplicate
 	}
-	if b.size+len(raw) > maxBuffered {
+	if l.waiting[from.device]+len(raw) > maxBuffered {
 		return w, seq, fmt.Errorf("writer %x: more than %d bytes arrived ahead of what they depend on", w[:4], maxBuffered)
 	}
-	b.bySeq[seq] = held{raw: raw, opened: u, from: from}
-	b.size += len(raw)
+	if l.buffered[w] == nil {
+		l.buffered[w] = map[uint64]held{}
+	}
+	l.buffered[w][seq] = held{raw: raw, opened: u, from: from}
+	l.waiting[from.device] += len(raw)
 	return w, seq, nil
 }
 
@@ -153,7 +156,7 @@ func (l *Ledger) offer(from SessionID, raw []byte) (encryption.WriterID, uint64,
 func (l *Ledger) ready() (encryption.WriterID, bool) {
 	for _, w := range sortedWriters(l.buffered) {
 		c, _ := l.chain(w)
-		h, ok := l.buffered[w].bySeq[c.Seq+1]
+		h, ok := l.buffered[w][c.Seq+1]
 		if ok && l.covers(h.opened.Deps) {
 			return w, true
 		}
@@ -173,7 +176,7 @@ func (l *Ledger) covers(deps []encryption.Dep) bool {
 
 // refusal is an envelope that failed verification.
 type refusal struct {
-	from   SessionID
+	from   source
 	writer encryption.WriterID
 	seq    uint64
 	err    error
@@ -202,12 +205,13 @@ func (l *Ledger) next() (*Admitted, *refusal) {
 }
 
 func (l *Ledger) take(w encryption.WriterID, seq uint64) held {
-	b := l.buffered[w]
-	h := b.bySeq[seq]
-	delete(b.bySeq, seq)
-	b.size -= len(h.raw)
-	if len(b.bySeq) == 0 {
+	h := l.buffered[w][seq]
+	delete(l.buffered[w], seq)
+	if len(l.buffered[w]) == 0 {
 		delete(l.buffered, w)
+	}
+	if l.waiting[h.from.device] -= len(h.raw); l.waiting[h.from.device] == 0 {
+		delete(l.waiting, h.from.device)
 	}
 	return h
 }
@@ -276,6 +280,7 @@ func (l *Ledger) commit() []Entry {
 func (l *Ledger) abort() {
 	clear(l.staged)
 	clear(l.buffered)
+	clear(l.waiting)
 	l.entries = nil
 	l.proposed = maps.Clone(l.announced)
 }

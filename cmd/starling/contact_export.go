@@ -31,7 +31,7 @@ func (a *app) contactExportCommand() *cobra.Command {
 				if err := replaceFile(args[0], func(w io.Writer) error { return writeCards(w, contacts) }); err != nil {
 					return fmt.Errorf("export: %w", err)
 				}
-				return a.report(map[string]int{"exported": len(contacts)}, "Exported %d contacts to %s.", len(contacts), args[0])
+				return a.report(map[string]int{"exported": len(contacts)}, "Exported %s to %s.", count(len(contacts), "contact"), args[0])
 			})
 		}),
 	}

@@ -23,14 +23,14 @@ func (a *app) contactImportCommand() *cobra.Command {
 				return err
 			}
 			return a.with(ctx, func(api client.API) error {
-				a.progress("Importing %d contacts …", len(edits))
+				a.progress("Importing %s …", count(len(edits), "contact"))
 				for _, part := range parts(edits) {
 					if err := api.Apply(ctx, part); err != nil {
 						return err
 					}
 				}
 				done := map[string]int{"imported": len(edits), "skipped": skipped}
-				return a.report(done, "Imported %d contacts from %s%s.", len(edits), args[0], alsoSkipped(skipped))
+				return a.report(done, "Imported %s from %s%s.", count(len(edits), "contact"), args[0], alsoSkipped(skipped))
 			})
 		}),
 	}
@@ -40,7 +40,7 @@ func alsoSkipped(n int) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", left out %d cards without a contact", n)
+	return fmt.Sprintf(", left out %s without a contact", count(n, "card"))
 }
 
 // readCards reads the whole file before anything is changed.

@@ -145,6 +145,6 @@ func (a *app) fetch(ctx context.Context, e *engine, id *encryption.Identity, lim
 		Account string `json:"account"`
 		Device  string `json:"device"`
 	}
-	return a.report(event{"joined", s.Account, s.Device}, "Joined account %s with %d chats and %d contacts.",
-		s.Account, s.Counts.Chats, s.Counts.Contacts)
+	return a.report(event{"joined", s.Account, s.Device}, "Joined account %s with %s and %s.",
+		s.Account, count(s.Counts.Chats, "chat"), count(s.Counts.Contacts, "contact"))
 }

@@ -34,6 +34,14 @@ func (a *app) report(v any, format string, args ...any) error {
 	return a.say(format, args...)
 }
 
+// count is a number with its noun.
+func count[N int | int64 | uint64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // progress tells a person who waits at a terminal how things stand.
 func (a *app) progress(format string, args ...any) {
 	if !a.json && term.IsTerminal(int(a.stderr.Fd())) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,8 +32,12 @@ func (a *app) printStatus(s *model.Status) error {
 		{"account", s.Account},
 		{"fingerprint", s.Fingerprint},
 		{"frontier", s.Frontier},
-		{"holds", fmt.Sprintf("%d chats, %d contacts, %d labels, %d settings, %d devices", c.Chats, c.Contacts, c.Labels, c.Settings, c.Devices)},
-		{"envelopes", fmt.Sprintf("%d of %d writers, %d own changes not yet sealed, %d refused", c.Envelopes, c.Writers, c.Pending, c.Faults)},
+		{"holds", strings.Join([]string{
+			count(c.Chats, "chat"), count(c.Contacts, "contact"), count(c.Labels, "label"),
+			count(c.Settings, "setting"), count(c.Devices, "device"),
+		}, ", ")},
+		{"envelopes", fmt.Sprintf("%d of %s, %s not yet sealed, %d refused",
+			c.Envelopes, count(c.Writers, "writer"), count(c.Pending, "own change"), c.Faults)},
 	}
 	for _, addr := range s.Addrs {
 		rows = append(rows, []string{"address", addr})

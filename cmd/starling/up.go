@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -83,8 +82,18 @@ func (a *app) ready(e *engine, socket string) error {
 		API    string   `json:"api"`
 	}
 	addrs := list(e.host.Addrs())
-	return a.report(event{"ready", e.host.PeerID(), addrs, socket},
-		"Up at %s, serving %s. Ctrl-C ends it.", strings.Join(addrs, " "), socket)
+	if a.json {
+		return a.emit(event{"ready", e.host.PeerID(), addrs, socket})
+	}
+	if err := a.say("Up, with commands at %s and other devices at", socket); err != nil {
+		return err
+	}
+	for _, addr := range addrs {
+		if err := a.say("    %s", addr); err != nil {
+			return err
+		}
+	}
+	return a.say("Ctrl-C ends it.")
 }
 
 // Limits for a daemon that runs all day beside everything else: the heap may

@@ -19,7 +19,7 @@ func (a *app) verifyCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := a.report(v, "Checked %d documents and %d envelopes: %s.", v.Documents, v.Envelopes, verdict(&v)); err != nil {
+				if err := a.report(v, "Checked %s and %s: %s.", count(v.Documents, "document"), count(v.Envelopes, "envelope"), verdict(&v)); err != nil {
 					return err
 				}
 				return verified(&v)

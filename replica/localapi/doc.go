@@ -13,8 +13,8 @@
 // the socket for a directory.
 //
 // Who may connect: processes with the same user id, and root. The directory
-// has mode 0700, the socket 0600, and the kernel is asked for the credentials
-// of every peer. There is no other authentication, so the handler must not be
+// is writable by this user alone, the socket has mode 0600, and the kernel is
+// asked for the credentials of every peer. There is no other authentication, so the handler must not be
 // put on a TCP port as it is.
 //
 // Requests are read strictly. An object may hold only the fields that the

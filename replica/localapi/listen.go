@@ -22,9 +22,10 @@ import (
 func DefaultSocket(dir string) string { return client.DefaultSocket(dir) }
 
 // Listen binds a Unix socket for this user and root only. The directory is
-// made with mode 0700 when it is missing, and must have that mode and belong
-// to this user when it is there; the socket gets 0600, and each peer is asked
-// for its user id. Close removes the socket.
+// made with mode 0700 when it is missing; when it is there it must belong to
+// this user, and nobody else may write to it, lest the socket be replaced. The
+// socket gets 0600, and each peer is asked for its user id. Close removes the
+// socket.
 //
 // A socket that a dead daemon left is replaced; nothing but a socket is ever
 // removed. Errors: CodeInUse when a daemon answers there or the path is
@@ -98,8 +99,8 @@ func checkDir(file *os.File) error {
 	if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Geteuid() {
 		return errors.New("belongs to another user")
 	}
-	if mode := info.Mode().Perm(); mode != 0o700 {
-		return fmt.Errorf("has mode %04o, want 0700", mode)
+	if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		return fmt.Errorf("has mode %04o, so that others could replace the socket: chmod go-w", mode)
 	}
 	return nil
 }

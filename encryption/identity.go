@@ -103,7 +103,7 @@ func (id *Identity) Admit(raw ...[]byte) (added []Operation, err error) {
 	defer id.mu.Unlock()
 	ops, err := id.log.admit(raw)
 	for _, op := range ops {
-		added = append(added, op.public())
+		added = append(added, id.log.public(op))
 	}
 	return added, err
 }

@@ -123,7 +123,14 @@ func hpkeOpen(key hpkeKey, info, sealed []byte) ([]byte, error) {
 
 // checkPublicKeys refuses keys that could not be used later.
 func checkPublicKeys(signing, box []byte) error {
-	if len(signing) != signingKeySize || len(box) != hpkeKeySize {
+	if len(signing) != signingKeySize {
+		return fmt.Errorf("%w: key of the wrong length", ErrMalformed)
+	}
+	return checkHPKEKey(box)
+}
+
+func checkHPKEKey(box []byte) error {
+	if len(box) != hpkeKeySize {
 		return fmt.Errorf("%w: key of the wrong length", ErrMalformed)
 	}
 	if _, err := hpke.MLKEM768X25519().NewPublicKey(box); err != nil {

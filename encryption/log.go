@@ -117,6 +117,9 @@ func (l *membershipLog) admitOne(op *operation) error {
 	if err := l.checkAuthor(op); err != nil {
 		return err
 	}
+	if err := l.checkReferences(op); err != nil {
+		return err
+	}
 	if err := l.checkRoom(op); err != nil {
 		return err
 	}
@@ -134,7 +137,7 @@ func (l *membershipLog) pastOf(parents []Hash) bitset {
 }
 
 func (l *membershipLog) checkAuthor(op *operation) error {
-	if !memberInPast(op, op.Author, l.adds) {
+	if !op.byRecovery() && !memberInPast(op, op.Author, l.adds) {
 		return fmt.Errorf("%w: device %v", ErrNotMember, op.Author)
 	}
 	previous, ok := l.byHash[op.Previous]
@@ -144,26 +147,66 @@ func (l *membershipLog) checkAuthor(op *operation) error {
 	if seq, at := l.lastOf(op.Author, op.past); op.Seq != seq+1 || !continues(previous, op.Author, seq) {
 		return fmt.Errorf("%w: number %d after %d (%v)", ErrSequence, op.Seq, seq, at)
 	}
-	author := l.ops[l.adds[op.Author]].member
-	if !labelOperationSign.verify(author.SigningKey, op.body, op.signatures[0]) {
-		return ErrSignature
+	for _, key := range l.authorKeys(op) {
+		if labelOperationSign.verify(key, op.body, op.signatures[0]) {
+			return nil
+		}
 	}
-	return nil
+	return ErrSignature
 }
 
-// continues reports whether previous is operation seq of the author; the
-// operation that added it counts as number 0.
-func continues(previous *operation, author DeviceID, seq uint64) bool {
-	if seq == 0 {
-		return previous.member.ID == author
+// authorKeys returns the public keys that may sign an operation: one, unless the
+// recovery key was replaced more than once at the same time.
+func (l *membershipLog) authorKeys(op *operation) [][]byte {
+	if !op.byRecovery() {
+		return [][]byte{l.ops[l.adds[op.Author]].member.SigningKey}
 	}
-	return previous.Author == author && previous.Seq == seq
+	var keys [][]byte
+	for _, r := range l.recoveryIn(op.past) {
+		keys = append(keys, r.recoverySigning())
+	}
+	return keys
+}
+
+// recoveryIn returns the operations whose recovery keys count after a past: its
+// last rotation, those if several are concurrent, or the genesis.
+func (l *membershipLog) recoveryIn(past bitset) []*operation {
+	var last []*operation
+	past.each(func(i int) {
+		op := l.ops[i]
+		if op.genesis == nil && op.rotate == nil {
+			return
+		}
+		last = slices.DeleteFunc(last, func(o *operation) bool { return op.past.has(o.index) })
+		last = append(last, op)
+	})
+	return last
+}
+
+// recoverySigning is the recovery key that a genesis or a rotation names.
+func (op *operation) recoverySigning() []byte {
+	if op.genesis != nil {
+		return op.genesis.RecoverySigning
+	}
+	return op.rotate.SigningKey
+}
+
+// continues reports whether previous is operation seq of the author. As number 0
+// counts the operation that added it, and for the recovery key the genesis.
+func continues(previous *operation, author DeviceID, seq uint64) bool {
+	if seq != 0 {
+		return previous.Author == author && previous.Seq == seq
+	}
+	if author.IsZero() {
+		return previous.genesis != nil
+	}
+	return previous.adds() && previous.member.ID == author
 }
 
 // lastOf returns the highest number of the author's operations in a past, and
 // one operation with that number.
 func (l *membershipLog) lastOf(author DeviceID, past bitset) (seq uint64, at Hash) {
-	at = l.ops[l.adds[author]].hash
+	at = l.ops[l.adds[author]].hash // for the recovery key, which nothing adds, that is the genesis
 	past.each(func(i int) {
 		if op := l.ops[i]; op.Author == author && op.Seq > seq {
 			seq, at = op.Seq, op.hash
@@ -176,9 +219,12 @@ func (l *membershipLog) lastOf(author DeviceID, past bitset) (seq uint64, at Has
 // together exceed the limit a little; refusing by what else has arrived would
 // make the outcome depend on the order of delivery.
 func (l *membershipLog) checkRoom(op *operation) error {
+	if op.add == nil {
+		return nil
+	}
 	n := 0
 	op.past.each(func(i int) {
-		if l.adds[l.ops[i].member.ID] == i {
+		if l.ops[i].adds() {
 			n++
 		}
 	})
@@ -196,7 +242,9 @@ func (l *membershipLog) insert(op *operation) {
 		delete(l.heads, h)
 	}
 	l.heads[op.hash] = true
-	l.adds[op.member.ID] = op.index
+	if op.adds() {
+		l.adds[op.member.ID] = op.index
+	}
 }
 
 // sortedHeads returns the heads in ascending order.

@@ -157,7 +157,7 @@ func TestAdmitRefusesForgedOperations(t *testing.T) {
 	}{
 		"version":                {func(b *operationBody, _ *addAction) { b.Version = 2 }, ErrUnsupported},
 		"suite":                  {func(b *operationBody, _ *addAction) { b.Suite = 2 }, ErrUnsupported},
-		"unknown kind":           {func(b *operationBody, _ *addAction) { b.Kind = 3 }, ErrUnsupported},
+		"unknown kind":           {func(b *operationBody, _ *addAction) { b.Kind = 8 }, ErrUnsupported},
 		"kind zero":              {func(b *operationBody, _ *addAction) { b.Kind = 0 }, ErrUnsupported},
 		"add by recovery key":    {func(b *operationBody, _ *addAction) { b.Author = DeviceID{} }, ErrUnsupported},
 		"other account":          {func(b *operationBody, _ *addAction) { b.Account = stranger.account }, ErrOtherAccount},

@@ -14,6 +14,9 @@ func members(ops []*operation) []*operation {
 		if op.genesis == nil && !memberInPast(op, op.Author, addedBy) {
 			continue
 		}
+		if !op.adds() {
+			continue
+		}
 		addedBy[op.member.ID] = op.index
 		counted = append(counted, op)
 	}

@@ -16,24 +16,37 @@ const (
 	OperationGenesis OperationKind = 1
 	// OperationAdd makes a device a member.
 	OperationAdd OperationKind = 2
+	// OperationRemove ends a device's membership for good.
+	OperationRemove OperationKind = 3
+	// OperationAck says that its author has stored removals, and vouches for
+	// content of devices that are not members.
+	OperationAck OperationKind = 4
+	// OperationRekey replaces its author's HPKE key.
+	OperationRekey OperationKind = 5
+	// OperationEpoch announces a content epoch, whose record travels beside the log.
+	OperationEpoch OperationKind = 6
+	// OperationRotateRecovery replaces the recovery key.
+	OperationRotateRecovery OperationKind = 7
 )
 
-// Operation is an admitted operation of the membership log.
+// Operation is an admitted operation of the membership log, as people see it.
 type Operation struct {
-	Hash   Hash
-	Raw    []byte // as received; do not modify
-	Kind   OperationKind
-	Author DeviceID // zero for the genesis
-	Target DeviceID // the device it adds
-	Name   string   // of the target
-	At     int64    // unix milliseconds by the author's clock; informative only
+	Hash       Hash
+	Raw        []byte // as received; do not modify
+	Kind       OperationKind
+	Author     DeviceID // zero for the genesis and for the recovery key
+	ByRecovery bool     // signed by the recovery key alone
+	Target     DeviceID // the device it adds or removes; else zero
+	Name       string   // of the target
+	Removals   []Hash   // those that an ack acknowledges; do not modify
+	At         int64    // unix milliseconds by the author's clock; informative only
 }
 
 // signedOperation is the stored and sent form.
 type signedOperation struct {
 	_          struct{} `cbor:",toarray"`
 	Body       []byte
-	Signatures [][]byte // genesis: first device, recovery key; else: author
+	Signatures [][]byte // genesis: first device, recovery key; rotation: old and new recovery key; else: author
 }
 
 type operationBody struct {
@@ -42,9 +55,9 @@ type operationBody struct {
 	Suite    uint64
 	Account  AccountID // zero in the genesis
 	Kind     OperationKind
-	Author   DeviceID // zero in the genesis
+	Author   DeviceID // zero in the genesis, and for the recovery key
 	Seq      uint64   // zero in the genesis, then 1, 2, … per author
-	Previous Hash     // the author's operation Seq-1; for Seq 1 the operation that added it
+	Previous Hash     // the author's operation Seq-1; for Seq 1 the operation that added it, or the genesis
 	Parents  []Hash   // ascending; none in the genesis
 	Action   cbor.RawMessage
 }
@@ -77,9 +90,17 @@ type operation struct {
 	body       []byte // the signed bytes within raw
 	signatures [][]byte
 	hash       Hash
-	member     Member         // the device it adds
-	genesis    *genesisAction // nil unless the genesis
-	add        *addAction     // nil unless an add
+	at         int64
+	member     Member // the device it adds, zero if it adds none
+
+	// Exactly one of these is set, according to the kind.
+	genesis *genesisAction
+	add     *addAction
+	remove  *removeAction
+	ack     *ackAction
+	rekey   *rekeyAction
+	epoch   *epochAction
+	rotate  *rotateAction
 
 	index int    // position in the log that admitted it
 	past  bitset // indexes of all operations before it, and its own
@@ -114,6 +135,21 @@ func (op *operation) parseAction() error {
 	case OperationAdd:
 		op.add = new(addAction)
 		return op.parseAdd(op.add)
+	case OperationRemove:
+		op.remove = new(removeAction)
+		return op.parseRemove(op.remove)
+	case OperationAck:
+		op.ack = new(ackAction)
+		return op.parseAck(op.ack)
+	case OperationRekey:
+		op.rekey = new(rekeyAction)
+		return op.parseRekey(op.rekey)
+	case OperationEpoch:
+		op.epoch = new(epochAction)
+		return op.parseEpoch(op.epoch)
+	case OperationRotateRecovery:
+		op.rotate = new(rotateAction)
+		return op.parseRotate(op.rotate)
 	}
 	return fmt.Errorf("%w: operation kind %d", ErrUnsupported, op.Kind)
 }
@@ -149,30 +185,51 @@ func (op *operation) setMember(signing, box []byte, name string, at int64) error
 	if err := checkName(name); err != nil {
 		return err
 	}
-	if at < 0 {
-		return fmt.Errorf("%w: time before 1970", ErrMalformed)
-	}
 	op.member = Member{
 		ID: deviceID(op.raw), Name: name, AddedBy: op.Author, AddedAt: at,
 		SigningKey: signing, HPKEKey: box,
 	}
+	return op.setTime(at)
+}
+
+func (op *operation) setTime(at int64) error {
+	if at < 0 {
+		return fmt.Errorf("%w: time before 1970", ErrMalformed)
+	}
+	op.at = at
 	return nil
 }
+
+// adds reports whether the operation makes a device.
+func (op *operation) adds() bool { return op.genesis != nil || op.add != nil }
+
+// byRecovery reports whether the recovery key alone is the author.
+func (op *operation) byRecovery() bool { return op.genesis == nil && op.Author.IsZero() }
 
 // checkShape checks the fields that depend on the kind.
 func (op *operation) checkShape() error {
 	if op.genesis != nil {
 		return op.checkGenesis()
 	}
+	want := 1
+	if op.rotate != nil {
+		want = 2
+	}
 	switch {
-	case len(op.signatures) != 1:
-		return fmt.Errorf("%w: %d signatures, want 1", ErrMalformed, len(op.signatures))
+	case len(op.signatures) != want:
+		return fmt.Errorf("%w: %d signatures, want %d", ErrMalformed, len(op.signatures), want)
 	case len(op.Parents) == 0 || len(op.Parents) > MaxParents:
 		return fmt.Errorf("%w: %d parents, want 1 to %d", ErrMalformed, len(op.Parents), MaxParents)
-	case op.Author.IsZero():
+	case op.add != nil && op.Author.IsZero():
 		return fmt.Errorf("%w: add by the recovery key", ErrUnsupported)
+	case op.rotate != nil && !op.Author.IsZero():
+		return fmt.Errorf("%w: recovery key replaced by a device", ErrMalformed)
+	case op.rotate == nil && op.remove == nil && op.Author.IsZero():
+		return fmt.Errorf("%w: kind %d by the recovery key", ErrMalformed, op.Kind)
 	case op.Seq == 0:
 		return fmt.Errorf("%w: sequence 0", ErrMalformed)
+	case op.rotate != nil && !labelOperationSign.verify(op.rotate.SigningKey, op.body, op.signatures[1]):
+		return fmt.Errorf("new recovery key: %w", ErrSignature)
 	}
 	return checkAscending(op.Parents)
 }
@@ -215,12 +272,4 @@ func sealOperation(body *operationBody, keys ...*deviceKeys) []byte {
 		s.Signatures = append(s.Signatures, labelOperationSign.sign(k.signing, raw))
 	}
 	return encode(s)
-}
-
-// public is the exported view.
-func (op *operation) public() Operation {
-	return Operation{
-		Hash: op.hash, Raw: op.raw, Kind: op.Kind, Author: op.Author,
-		Target: op.member.ID, Name: op.member.Name, At: op.member.AddedAt,
-	}
 }

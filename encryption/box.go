@@ -98,7 +98,7 @@ func (h *boxHeader) check() error {
 	switch {
 	case h.KDF == kdfPassphrase:
 		return h.Cost.check()
-	case h.KDF != kdfKey:
+	case h.KDF != kdfKey && h.KDF != kdfKeychain:
 		return fmt.Errorf("%w: %w: key derivation %d", ErrDamaged, ErrUnsupported, h.KDF)
 	case h.Cost != argonCost{}:
 		return fmt.Errorf("%w: costs without a passphrase", ErrDamaged)

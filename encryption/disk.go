@@ -21,18 +21,52 @@ func Exists(dir string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// NeedsPassphrase reports whether the identity in dir opens with a passphrase, as
-// opposed to a key file. Errors are those of OpenIdentity, without ErrWrongUnlock.
-func NeedsPassphrase(dir string) (bool, error) {
+// MethodOf reports what the identity in dir opens with. Errors are those of
+// OpenIdentity, without ErrWrongUnlock.
+func MethodOf(dir string) (UnlockMethod, error) {
 	raw, err := readIdentity(dir)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	h, _, err := parseBox(raw)
 	if err != nil {
-		return false, fmt.Errorf("identity in %s: %w", dir, err)
+		return 0, fmt.Errorf("identity in %s: %w", dir, err)
 	}
-	return h.KDF == kdfPassphrase, nil
+	return UnlockMethod(h.KDF), nil
+}
+
+// ChangeUnlock makes the identity in dir open with another passphrase or key.
+// The old file is replaced in one step: after a crash it opens with the one or
+// the other. Copies of the old file, in a backup of the directory for example,
+// still open with the old one. Errors are those of OpenIdentity.
+func ChangeUnlock(dir string, from, to Unlock) error {
+	raw, err := readIdentity(dir)
+	if err != nil {
+		return fmt.Errorf("change unlock: %w", err)
+	}
+	plain, err := openBox(from, raw)
+	if err != nil {
+		return fmt.Errorf("change unlock of the identity in %s: %w", dir, err)
+	}
+	if raw, err = sealBox(to, defaultCost, plain, readerOr(nil)); err != nil {
+		return fmt.Errorf("change unlock of the identity in %s: %w", dir, err)
+	}
+	if err := replace(dir, identityFile, raw); err != nil {
+		return fmt.Errorf("change unlock of the identity in %s: %w", dir, err)
+	}
+	return nil
+}
+
+// replace is publish for a file that is there.
+func replace(dir, name string, raw []byte) error {
+	temp, err := writeTemp(dir, name, raw)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(temp, filepath.Join(dir, name)); err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	return syncDir(dir)
 }
 
 func readIdentity(dir string) ([]byte, error) {

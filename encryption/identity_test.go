@@ -25,7 +25,8 @@ func createIn(t *testing.T, dir string, u Unlock) (*Identity, RecoveryWords) {
 func testKey() Unlock { return UnlockKey(bytes.Repeat([]byte{7}, 32)) }
 
 func TestCreateThenOpen(t *testing.T) {
-	for name, u := range map[string]Unlock{"passphrase": UnlockPassphrase([]byte("correct horse")), "key": testKey()} {
+	keychain := UnlockKeychain(bytes.Repeat([]byte{8}, 32))
+	for name, u := range map[string]Unlock{"passphrase": UnlockPassphrase([]byte("correct horse")), "key file": testKey(), "key in the keychain": keychain} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "new", "place")
 			if Exists(dir) {
@@ -40,8 +41,8 @@ func TestCreateThenOpen(t *testing.T) {
 			if len(words.Words()) != 24 || !Exists(dir) {
 				t.Error("no words, or no file")
 			}
-			if needs, err := NeedsPassphrase(dir); err != nil || needs != (name == "passphrase") {
-				t.Errorf("NeedsPassphrase = %v, %v", needs, err)
+			if method, err := MethodOf(dir); err != nil || method.String() != name {
+				t.Errorf("MethodOf = %v, %v", method, err)
 			}
 		})
 	}
@@ -152,7 +153,7 @@ func TestIdentityFileShowsNothing(t *testing.T) {
 func TestOpenErrors(t *testing.T) {
 	_, err := OpenIdentity(t.TempDir(), testKey())
 	wantError(t, err, ErrNoIdentity)
-	_, err = NeedsPassphrase(t.TempDir())
+	_, err = MethodOf(t.TempDir())
 	wantError(t, err, ErrNoIdentity)
 
 	byPhrase, byKey := t.TempDir(), t.TempDir()
@@ -212,7 +213,7 @@ func TestHostileHeaderIsBoundedBeforeUse(t *testing.T) {
 		"17 threads":       cost(1, 1024, 17),
 		"memory below 8 p": cost(1, 15, 2),
 		"costs with a key": {Version: 1, Suite: 1, KDF: kdfKey, Cost: argonCost{Passes: 1}},
-		"unknown kdf":      {Version: 1, Suite: 1, KDF: 3},
+		"unknown kdf":      {Version: 1, Suite: 1, KDF: 4},
 		"no kdf":           {Version: 1, Suite: 1},
 		"version":          {Version: 2, Suite: 1, KDF: kdfKey},
 		"suite":            {Version: 1, Suite: 2, KDF: kdfKey},

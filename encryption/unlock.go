@@ -8,11 +8,36 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// Unlock is what opens the identity file: a passphrase or the content of a key
-// file. It prints redacted. The zero value opens nothing.
+// Unlock is what opens the identity file: a passphrase, the content of a key
+// file, or a key that the system's keychain holds. It prints redacted. The zero
+// value opens nothing.
 type Unlock struct {
 	passphrase func() []byte // nil unless a passphrase; a function for the reason Secret has one
 	key        func() []byte // nil unless a key
+	keychain   bool          // where the key is kept
+}
+
+// UnlockMethod says what an identity file opens with.
+type UnlockMethod uint64
+
+// The methods are the key derivations in the header of the identity file.
+const (
+	MethodPassphrase UnlockMethod = kdfPassphrase
+	MethodKeyFile    UnlockMethod = kdfKey
+	MethodKeychain   UnlockMethod = kdfKeychain
+)
+
+// String names the method for people.
+func (m UnlockMethod) String() string {
+	switch m {
+	case MethodPassphrase:
+		return "passphrase"
+	case MethodKeyFile:
+		return "key file"
+	case MethodKeychain:
+		return "key in the keychain"
+	}
+	return fmt.Sprintf("method %d", uint64(m))
 }
 
 // UnlockPassphrase unlocks with a passphrase, of any bytes but not empty: every
@@ -29,6 +54,14 @@ func UnlockKey(key []byte) Unlock {
 	return Unlock{key: func() []byte { return key }}
 }
 
+// UnlockKeychain is UnlockKey for a key that the system's keychain holds. The
+// identity file tells the two apart so that whoever opens it knows where to look.
+func UnlockKeychain(key []byte) Unlock {
+	u := UnlockKey(key)
+	u.keychain = true
+	return u
+}
+
 // Format keeps the passphrase out of whatever prints an Unlock.
 func (Unlock) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
 
@@ -39,6 +72,7 @@ func (Unlock) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 const (
 	kdfPassphrase = 1 // Argon2id (RFC 9106), then HKDF
 	kdfKey        = 2 // HKDF
+	kdfKeychain   = 3 // HKDF, of a key that the system's keychain holds
 )
 
 // argonCost are the parameters of Argon2id.
@@ -69,6 +103,8 @@ func (u Unlock) kind() (uint64, error) {
 		return 0, ErrEmptyPassphrase
 	case u.passphrase != nil:
 		return kdfPassphrase, nil
+	case u.key != nil && len(u.key()) == 32 && u.keychain:
+		return kdfKeychain, nil
 	case u.key != nil && len(u.key()) == 32:
 		return kdfKey, nil
 	}
@@ -82,19 +118,12 @@ func (u Unlock) wrappingKey(h *boxHeader) (Secret, error) {
 		return Secret{}, err
 	}
 	if kind != h.KDF {
-		return Secret{}, fmt.Errorf("%w: it wants a %s", ErrWrongUnlock, kdfName(h.KDF))
+		return Secret{}, fmt.Errorf("%w: it wants a %s", ErrWrongUnlock, UnlockMethod(h.KDF))
 	}
-	if kind == kdfKey {
+	if kind != kdfPassphrase {
 		return labelSecretsFileKey.derive(NewSecret([32]byte(u.key())), h.Salt[:]), nil
 	}
 	c := h.Cost
 	stretched := argon2.IDKey(u.passphrase(), h.Salt[:], c.Passes, c.Memory, c.Threads, 32)
 	return labelSecretsFilePassphrase.derive(NewSecret([32]byte(stretched)), h.Salt[:]), nil
-}
-
-func kdfName(kind uint64) string {
-	if kind == kdfKey {
-		return "key file"
-	}
-	return "passphrase"
 }

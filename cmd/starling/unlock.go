@@ -28,7 +28,7 @@ func (a *app) unlock() (encryption.Unlock, error) {
 	case !a.interactive():
 		return encryption.Unlock{}, client.Errorf(client.CodeUnlock, "%s is locked: give --passphrase-file or --key-file", a.dir)
 	}
-	if needs, err := encryption.NeedsPassphrase(a.dir); err == nil && !needs {
+	if method, err := encryption.MethodOf(a.dir); err == nil && method == encryption.MethodKeyFile {
 		return encryption.Unlock{}, client.Errorf(client.CodeUnlock, "%s opens with a key file: give --key-file", a.dir)
 	}
 	p, err := a.askSecret("Passphrase: ")

@@ -27,6 +27,27 @@ func (b *bitset) union(o bitset) {
 	}
 }
 
+// intersect returns what is in both, as a set of its own.
+func (b bitset) intersect(o bitset) bitset {
+	out := make(bitset, min(len(b), len(o)))
+	for i := range out {
+		out[i] = b[i] & o[i]
+	}
+	return out
+}
+
+// firstOf returns the set of all numbers below n.
+func firstOf(n int) bitset {
+	b := make(bitset, (n+63)/64)
+	for i := range b {
+		b[i] = ^uint64(0)
+	}
+	if n%64 != 0 {
+		b[len(b)-1] >>= 64 - n%64
+	}
+	return b
+}
+
 // each calls fn in ascending order.
 func (b bitset) each(fn func(i int)) {
 	for w, word := range b {

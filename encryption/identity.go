@@ -130,9 +130,9 @@ func (id *Identity) Member(d DeviceID) (Member, bool) {
 }
 
 func (l *membershipLog) members() []Member {
-	all := make([]Member, len(l.resolved))
-	for i, op := range l.resolved {
-		all[i] = op.member
+	all := make([]Member, len(l.resolved.members))
+	for i, op := range l.resolved.members {
+		all[i] = l.resolved.member(op)
 	}
 	slices.SortFunc(all, func(a, b Member) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	return all

@@ -13,15 +13,16 @@ type membershipLog struct {
 	account  AccountID
 	ops      []*operation // causal order; append-only
 	byHash   map[Hash]*operation
-	adds     map[DeviceID]int // index of the operation that added the device
+	adds     map[DeviceID]int // index of the operation that added the device, member or not
 	heads    map[Hash]bool    // operations that no other one names as a parent
-	resolved []*operation     // members(ops)
+	resolved *resolution      // of all operations; read-only
 }
 
 func newLog(account AccountID) *membershipLog {
 	return &membershipLog{
 		account: account,
 		byHash:  map[Hash]*operation{}, adds: map[DeviceID]int{}, heads: map[Hash]bool{},
+		resolved: resolve(nil, nil),
 	}
 }
 
@@ -56,7 +57,7 @@ func (l *membershipLog) admit(raws [][]byte) (added []*operation, err error) {
 		waiting = still
 	}
 	if len(added) != 0 {
-		l.resolved = members(l.ops)
+		l.resolved = resolve(l.ops, firstOf(len(l.ops)))
 	}
 	for _, op := range waiting {
 		errs = append(errs, fmt.Errorf("operation %v: %w", op.hash, ErrMissingParents))
@@ -99,32 +100,65 @@ func (l *membershipLog) hasAll(hashes []Hash) bool {
 // admitOne checks an operation whose parents are present against its own causal
 // past, and nothing else, so that all replicas judge it alike.
 func (l *membershipLog) admitOne(op *operation) error {
-	if len(l.ops) >= MaxOperations {
-		return ErrTooManyOperations
+	if err := l.checkSpace(op); err != nil {
+		return err
 	}
-	op.index = len(l.ops)
 	if op.genesis != nil {
 		if accountID(op.raw) != l.account {
 			return ErrOtherAccount
 		}
+		op.index, op.author = len(l.ops), noAuthor
 		l.insert(op)
 		return nil
 	}
 	if op.Account != l.account {
 		return ErrOtherAccount
 	}
-	op.past = l.pastOf(op.Parents)
-	if err := l.checkAuthor(op); err != nil {
+	if err := l.place(op); err != nil {
+		return err
+	}
+	if err := l.checkSignature(op); err != nil {
 		return err
 	}
 	if err := l.checkReferences(op); err != nil {
 		return err
 	}
-	if err := l.checkRoom(op); err != nil {
-		return err
-	}
 	l.insert(op)
 	return nil
+}
+
+// checkSpace keeps the last places of the log for the recovery key, so that a
+// device that fills the log can still be removed.
+func (l *membershipLog) checkSpace(op *operation) error {
+	limit := MaxOperations
+	if !op.byRecovery() {
+		limit -= recoveryReserve
+	}
+	if len(l.ops) >= limit {
+		return ErrTooManyOperations
+	}
+	return nil
+}
+
+// place finds the operation's past, and checks that its author was a member
+// there, continues its own operations, and adds a device only where there is room.
+func (l *membershipLog) place(op *operation) error {
+	op.index, op.author = len(l.ops), noAuthor
+	op.past = l.pastOf(op.Parents)
+	before := resolve(l.ops, op.past)
+	if !op.byRecovery() {
+		add := before.find(op.Author)
+		if add == nil {
+			return fmt.Errorf("%w: device %v", ErrNotMember, op.Author)
+		}
+		op.author = add.index
+	}
+	// Concurrent adds may together exceed the limit a little; refusing by what else
+	// has arrived would make the outcome depend on the order of delivery.
+	if op.add != nil && len(before.members) >= MaxDevices {
+		return ErrTooManyDevices
+	}
+	return l.checkSequence(op)
 }
 
 // pastOf returns the causal past of something that has these parents.
@@ -136,10 +170,7 @@ func (l *membershipLog) pastOf(parents []Hash) bitset {
 	return past
 }
 
-func (l *membershipLog) checkAuthor(op *operation) error {
-	if !op.byRecovery() && !memberInPast(op, op.Author, l.adds) {
-		return fmt.Errorf("%w: device %v", ErrNotMember, op.Author)
-	}
+func (l *membershipLog) checkSequence(op *operation) error {
 	previous, ok := l.byHash[op.Previous]
 	if !ok || !op.past.has(previous.index) {
 		return fmt.Errorf("%w: previous is not in its past", ErrSequence)
@@ -147,6 +178,10 @@ func (l *membershipLog) checkAuthor(op *operation) error {
 	if seq, at := l.lastOf(op.Author, op.past); op.Seq != seq+1 || !continues(previous, op.Author, seq) {
 		return fmt.Errorf("%w: number %d after %d (%v)", ErrSequence, op.Seq, seq, at)
 	}
+	return nil
+}
+
+func (l *membershipLog) checkSignature(op *operation) error {
 	for _, key := range l.authorKeys(op) {
 		if labelOperationSign.verify(key, op.body, op.signatures[0]) {
 			return nil
@@ -159,7 +194,7 @@ func (l *membershipLog) checkAuthor(op *operation) error {
 // recovery key was replaced more than once at the same time.
 func (l *membershipLog) authorKeys(op *operation) [][]byte {
 	if !op.byRecovery() {
-		return [][]byte{l.ops[l.adds[op.Author]].member.SigningKey}
+		return [][]byte{l.ops[op.author].member.SigningKey}
 	}
 	var keys [][]byte
 	for _, r := range l.recoveryIn(op.past) {
@@ -215,25 +250,6 @@ func (l *membershipLog) lastOf(author DeviceID, past bitset) (seq uint64, at Has
 	return seq, at
 }
 
-// checkRoom counts the devices in the operation's own past. Concurrent adds may
-// together exceed the limit a little; refusing by what else has arrived would
-// make the outcome depend on the order of delivery.
-func (l *membershipLog) checkRoom(op *operation) error {
-	if op.add == nil {
-		return nil
-	}
-	n := 0
-	op.past.each(func(i int) {
-		if l.ops[i].adds() {
-			n++
-		}
-	})
-	if n >= MaxDevices {
-		return ErrTooManyDevices
-	}
-	return nil
-}
-
 func (l *membershipLog) insert(op *operation) {
 	op.past.add(op.index)
 	l.ops = append(l.ops, op)
@@ -265,10 +281,18 @@ func (l *membershipLog) digest() Hash {
 
 // member looks a current member up.
 func (l *membershipLog) member(d DeviceID) (Member, bool) {
-	for _, op := range l.resolved {
-		if op.member.ID == d {
-			return op.member, true
-		}
+	add := l.resolved.find(d)
+	if add == nil {
+		return Member{}, false
 	}
-	return Member{}, false
+	return l.resolved.member(add), true
+}
+
+// device looks a device up that was ever added, whether or not the add counts.
+func (l *membershipLog) device(d DeviceID) (Member, bool) {
+	i, ok := l.adds[d]
+	if !ok {
+		return Member{}, false
+	}
+	return l.resolved.member(l.ops[i]), true
 }

@@ -82,8 +82,8 @@ type addAction struct {
 	SelfSignature []byte
 }
 
-// operation is a parsed one. Everything but index and past is a function of the
-// received bytes.
+// operation is a parsed one. Its first part is a function of the received bytes,
+// the last one of its place in a log.
 type operation struct {
 	operationBody
 	raw        []byte
@@ -102,9 +102,16 @@ type operation struct {
 	epoch   *epochAction
 	rotate  *rotateAction
 
-	index int    // position in the log that admitted it
-	past  bitset // indexes of all operations before it, and its own
+	index  int    // position in the log that admitted it
+	past   bitset // indexes of all operations before it, and its own
+	author int    // index of the operation that added the author, or noAuthor
+	target int    // of a removal: index of the operation that added its target
+	seen   int    // of a removal: index of the operation that Seen names
 }
+
+// noAuthor stands for an author that no operation added: the recovery key, and
+// whoever made the genesis.
+const noAuthor = -1
 
 // parseOperation checks everything that can be checked about an operation alone,
 // except signatures by keys that the operation does not carry.

@@ -12,6 +12,9 @@ const (
 	maxRemovals = 16 // removals that one ack names
 )
 
+// recoveryReserve is how many of the places of a log are the recovery key's.
+const recoveryReserve = 64
+
 // removeAction ends the membership of a device. What the target signed counts as
 // far as the past of Seen, an operation by the target or the one that added it.
 type removeAction struct {
@@ -145,6 +148,7 @@ func (l *membershipLog) checkReferences(op *operation) error {
 		if seen == nil || !op.past.has(seen.index) || !seen.of(op.remove.Target) {
 			return fmt.Errorf("%w: removal has not seen an operation of its target", ErrMalformed)
 		}
+		op.target, op.seen = add, seen.index
 	case op.ack != nil:
 		for _, h := range op.ack.Removals {
 			r := l.byHash[h]

@@ -130,7 +130,7 @@ func (id *Identity) Welcome(r *JoinRequest) (sealed []byte, err error) {
 
 // addOf finds the operation by which author added the device of a request.
 func (l *membershipLog) addOf(r *JoinRequest, author DeviceID) *operation {
-	for _, op := range l.resolved {
+	for _, op := range l.resolved.members {
 		if op.add != nil && op.Author == author && op.add.Transcript == r.Transcript &&
 			bytes.Equal(op.add.SigningKey, r.SigningKey) && bytes.Equal(op.add.HPKEKey, r.HPKEKey) {
 			return op

@@ -40,15 +40,15 @@ func (a *app) begin(name string, yes bool) (err error) {
 	if err := checkFree(a.dir); err != nil {
 		return err
 	}
-	unlock, undoKey, err := a.unlockNew()
+	undoDir, err := makeDir(a.dir)
 	if err != nil {
 		return err
 	}
-	undoDir, err := makeDir(a.dir)
+	unlock, undoKey, err := a.unlockNew()
 	defer func() {
 		if err != nil {
-			undoDir()
 			undoKey()
+			undoDir()
 		}
 	}()
 	if err != nil {

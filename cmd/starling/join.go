@@ -77,15 +77,15 @@ func (a *app) join(ctx context.Context, name, ticket string, limit time.Duration
 
 // pair runs the handshake and leaves an identity in the directory, or nothing.
 func (a *app) pair(ctx context.Context, name, ticket string) (id *encryption.Identity, known []p2p.Entry, err error) {
-	unlock, undoKey, err := a.unlockNew()
+	undoDir, err := makeDir(a.dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	undoDir, err := makeDir(a.dir)
+	unlock, undoKey, err := a.unlockNew()
 	defer func() {
 		if err != nil && id == nil {
-			undoDir()
 			undoKey()
+			undoDir()
 		}
 	}()
 	if err != nil {

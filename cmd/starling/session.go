@@ -32,8 +32,8 @@ func (a *app) with(ctx context.Context, fn func(client.API) error) error {
 
 // openIdentity unlocks the directory.
 func (a *app) openIdentity() (*encryption.Identity, error) {
-	if !encryption.Exists(a.dir) {
-		return nil, client.Errorf(client.CodeNotFound, "%s holds no account: begin one with starling init, or join one with starling join", a.dir)
+	if err := a.checkAccount(); err != nil {
+		return nil, err
 	}
 	u, err := a.unlock()
 	if err != nil {
@@ -44,4 +44,12 @@ func (a *app) openIdentity() (*encryption.Identity, error) {
 		return nil, err
 	}
 	return id, nil
+}
+
+// checkAccount says whether there is something to unlock.
+func (a *app) checkAccount() error {
+	if encryption.Exists(a.dir) {
+		return nil
+	}
+	return client.Errorf(client.CodeNotFound, "%s holds no account: begin one with starling init, or join one with starling join", a.dir)
 }

@@ -17,41 +17,64 @@ import (
 // maxPassphrase bounds a passphrase file, in bytes.
 const maxPassphrase = 4 << 10
 
+// keepers are what flags can name to protect a directory with.
+type keepers struct {
+	passphraseFile, keyFile string
+	keychain                bool
+}
+
 // unlock gets what opens an existing directory: from the files that the flags
-// name, or from the person at the terminal.
+// name, from the keychain, or from the person at the terminal.
 func (a *app) unlock() (encryption.Unlock, error) {
 	switch {
 	case a.keyFile != "":
 		return readKeyFile(a.keyFile)
 	case a.passphraseFile != "":
 		return readPassphraseFile(a.passphraseFile)
+	}
+	method, err := encryption.MethodOf(a.dir)
+	switch {
+	case err == nil && method == encryption.MethodKeychain:
+		return keychainKey(a.dir)
 	case !a.interactive():
 		return encryption.Unlock{}, client.Errorf(client.CodeUnlock, "%s is locked: give --passphrase-file or --key-file", a.dir)
-	}
-	if method, err := encryption.MethodOf(a.dir); err == nil && method == encryption.MethodKeyFile {
+	case err == nil && method == encryption.MethodKeyFile:
 		return encryption.Unlock{}, client.Errorf(client.CodeUnlock, "%s opens with a key file: give --key-file", a.dir)
 	}
 	p, err := a.askSecret("Passphrase: ")
 	return encryption.UnlockPassphrase(p), err
 }
 
-// unlockNew chooses what a new directory will open with. A key file that does
-// not exist is made; undo removes it again.
+// unlockNew chooses what a new directory will open with: what the flags say,
+// else the keychain if one answers, else a passphrase that is asked for.
 func (a *app) unlockNew() (u encryption.Unlock, undo func(), err error) {
+	k := keepers{a.passphraseFile, a.keyFile, false}
+	if k == (keepers{}) && keychainAnswers() {
+		k.keychain = true
+		a.progress("The keys of this device are protected by the keychain of this session.")
+	}
+	return a.newUnlock(k)
+}
+
+// newUnlock makes what will open a directory. A key file that does not exist
+// is made; undo takes back what was made.
+func (a *app) newUnlock(k keepers) (u encryption.Unlock, undo func(), err error) {
 	undo = func() {}
 	switch {
-	case a.keyFile != "":
-		u, err = encryption.CreateKeyFile(a.keyFile, nil)
+	case k.keychain:
+		return newKeychainKey(a.dir)
+	case k.keyFile != "":
+		u, err = encryption.CreateKeyFile(k.keyFile, nil)
 		if errors.Is(err, fs.ErrExist) {
-			u, err = readKeyFile(a.keyFile)
+			u, err = readKeyFile(k.keyFile)
 			return u, undo, err
 		}
 		if err == nil {
-			undo = func() { _ = os.Remove(a.keyFile) }
+			undo = func() { _ = os.Remove(k.keyFile) }
 		}
 		return u, undo, err
-	case a.passphraseFile != "":
-		u, err = readPassphraseFile(a.passphraseFile)
+	case k.passphraseFile != "":
+		u, err = readPassphraseFile(k.passphraseFile)
 		return u, undo, err
 	case !a.interactive():
 		return u, undo, client.Errorf(client.CodeUnlock, "nothing to protect the keys with: give --passphrase-file or --key-file")

@@ -2,9 +2,7 @@ package wire
 
 import (
 	"fmt"
-	"sync"
-
-	"github.com/klauspost/compress/zstd"
+	"unicode/utf8"
 )
 
 // Batch is a run of changes of one writer in causal order.
@@ -37,7 +35,8 @@ const (
 // minCompress is the size below which compression only adds bytes.
 const minCompress = 128
 
-// Encode returns the smallest encoding of b.
+// Encode returns the smaller encoding of b. It returns an error that wraps
+// ErrMalformed for a batch that DecodeBatch would refuse.
 func (b *Batch) Encode() ([]byte, error) {
 	if err := b.check(); err != nil {
 		return nil, err
@@ -49,20 +48,23 @@ func (b *Batch) Encode() ([]byte, error) {
 	if len(plain) > MaxBatch {
 		return nil, malformed("batch of %d bytes", len(plain))
 	}
-	out := append(make([]byte, 0, len(plain)+1), codecPlain)
+	out := append([]byte{codecPlain}, plain...)
 	if len(plain) >= minCompress {
-		packed := encoder().EncodeAll(plain, []byte{codecZstd})
-		if len(packed) <= len(plain) {
-			return packed, nil
+		if packed := encoder.EncodeAll(plain, []byte{codecZstd}); len(packed) < len(out) {
+			out = packed
 		}
 	}
-	return append(out, plain...), nil
+	if len(out) > MaxEnvelope {
+		return nil, malformed("batch of %d bytes after compression", len(out))
+	}
+	return out, nil
 }
 
-// DecodeBatch reads what Encode wrote.
+// DecodeBatch reads what Encode wrote. The error wraps ErrMalformed or
+// ErrUnsupported.
 func DecodeBatch(data []byte) (*Batch, error) {
-	if len(data) == 0 {
-		return nil, malformed("empty batch")
+	if len(data) == 0 || len(data) > MaxEnvelope {
+		return nil, malformed("batch of %d bytes", len(data))
 	}
 	plain := data[1:]
 	switch data[0] {
@@ -73,28 +75,16 @@ func DecodeBatch(data []byte) (*Batch, error) {
 			return nil, err
 		}
 	default:
-		return nil, malformed("batch with unknown codec %d", data[0])
+		return nil, fmt.Errorf("wire: %w: batch with codec %d", ErrUnsupported, data[0])
 	}
 	b := &Batch{}
-	if err := decodeCBOR(plain, b); err != nil {
+	if err := decodeCBOR(decBatch, plain, b); err != nil {
 		return nil, err
 	}
-	return b, b.check()
-}
-
-func inflate(packed []byte) ([]byte, error) {
-	var h zstd.Header
-	if err := h.Decode(packed); err != nil {
-		return nil, malformed("zstd: %v", err)
+	if err := b.check(); err != nil {
+		return nil, err
 	}
-	if h.FrameContentSize > MaxBatch {
-		return nil, malformed("batch of %d bytes", h.FrameContentSize)
-	}
-	plain, err := decoder().DecodeAll(packed, nil)
-	if err != nil {
-		return nil, malformed("zstd: %v", err)
-	}
-	return plain, nil
+	return b, nil
 }
 
 func (b *Batch) check() error {
@@ -102,7 +92,7 @@ func (b *Batch) check() error {
 		return malformed("batch of %d changes to %d documents", len(b.Changes), len(b.Docs))
 	}
 	for i, d := range b.Docs {
-		if d.Kind == 0 || len(d.Entity) > MaxEntity {
+		if d.Kind == 0 || len(d.Entity) > MaxEntity || !utf8.ValidString(d.Entity) {
 			return malformed("document %d of a batch", i)
 		}
 	}
@@ -112,17 +102,17 @@ func (b *Batch) check() error {
 // checkChanges makes sure that the table of documents is in order of first
 // use, so that equal batches have equal bytes.
 func (b *Batch) checkChanges() error {
-	used := 0
+	used, docs := uint32(0), uint32(len(b.Docs))
 	for i, c := range b.Changes {
-		if int(c.Doc) > used || int(c.Doc) >= len(b.Docs) || len(c.Raw) == 0 || len(c.Raw) > MaxChange {
+		if c.Doc > used || c.Doc >= docs || len(c.Raw) == 0 || len(c.Raw) > MaxChange {
 			return malformed("change %d of a batch", i)
 		}
-		if int(c.Doc) == used {
+		if c.Doc == used {
 			used++
 		}
 	}
-	if used != len(b.Docs) {
-		return malformed("batch names %d documents and touches %d", len(b.Docs), used)
+	if used != docs {
+		return malformed("batch names %d documents and touches %d", docs, used)
 	}
 	seen := make(map[Document]bool, len(b.Docs))
 	for _, d := range b.Docs {
@@ -133,21 +123,3 @@ func (b *Batch) checkChanges() error {
 	}
 	return nil
 }
-
-// The coders hold no state between calls and are safe for concurrent use.
-var encoder = sync.OnceValue(func() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithEncoderLevel(zstd.SpeedDefault),
-		zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
-	if err != nil {
-		panic(err) // unreachable: the options are constant
-	}
-	return e
-})
-
-var decoder = sync.OnceValue(func() *zstd.Decoder {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxBatch))
-	if err != nil {
-		panic(err) // unreachable: the options are constant
-	}
-	return d
-})

@@ -6,26 +6,38 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-var encMode, decMode = modes()
+// A message has lists of other lengths than a batch, and both are checked
+// before memory is spent on their elements.
+var (
+	encMode    = newEncMode()
+	decMessage = newDecMode(max(MaxWriters, MaxOps))
+	decBatch   = newDecMode(max(MaxChanges, MaxBatchDocs))
+)
 
-func modes() (cbor.EncMode, cbor.DecMode) {
-	enc, err := cbor.CoreDetEncOptions().EncMode()
+func newEncMode() cbor.EncMode {
+	o := cbor.CoreDetEncOptions()
+	o.NilContainers = cbor.NilContainerAsEmpty // one form for "nothing"
+	enc, err := o.EncMode()
 	if err != nil {
 		panic(err) // unreachable: the options are constant
 	}
+	return enc
+}
+
+func newDecMode(elements int) cbor.DecMode {
 	dec, err := cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 		IndefLength:       cbor.IndefLengthForbidden,
 		TagsMd:            cbor.TagsForbidden,
-		MaxNestedLevels:   8,
-		MaxArrayElements:  MaxChanges,
+		MaxNestedLevels:   4,
+		MaxArrayElements:  elements,
 		MaxMapPairs:       16,
 		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
 	}.DecMode()
 	if err != nil {
 		panic(err) // unreachable: the options are constant
 	}
-	return enc, dec
+	return dec
 }
 
 func appendCBOR(b []byte, v any) ([]byte, error) {
@@ -38,8 +50,8 @@ func appendCBOR(b []byte, v any) ([]byte, error) {
 
 // decodeCBOR reads one value that must be in core deterministic form
 // (RFC 8949, section 4.2.1) and fill b.
-func decodeCBOR(b []byte, v any) error {
-	if err := decMode.Unmarshal(b, v); err != nil {
+func decodeCBOR(mode cbor.DecMode, b []byte, v any) error {
+	if err := mode.Unmarshal(b, v); err != nil {
 		return malformed("%v", err)
 	}
 	again, err := encMode.Marshal(v)
@@ -48,5 +60,3 @@ func decodeCBOR(b []byte, v any) error {
 	}
 	return nil
 }
-
-func less(a, b [16]byte) bool { return bytes.Compare(a[:], b[:]) < 0 }

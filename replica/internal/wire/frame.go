@@ -9,6 +9,13 @@ import (
 // A frame is: length of what follows (unsigned LEB128, shortest form), type
 // byte, body.
 
+// maxLength is how many bytes the length of a frame may take.
+const maxLength = 4
+
+// firstRead is how many bytes of a body are believed on the sender's word.
+// More memory is spent only when so much has arrived.
+const firstRead = 64 << 10
+
 // Reader reads messages from a stream. It is for one goroutine.
 type Reader struct {
 	r interface {
@@ -26,8 +33,9 @@ func NewReader(r interface {
 }
 
 // Read returns the next message. It returns io.EOF when the stream ended
-// between two frames, and an error that wraps ErrMalformed when a frame
-// breaks the format; the stream is of no use after any error.
+// between two frames, io.ErrUnexpectedEOF when it ended within one, and an
+// error that wraps ErrMalformed or ErrUnsupported when a frame breaks the
+// format; the stream is of no use after any error.
 func (r *Reader) Read() (Message, error) {
 	n, err := readLength(r.r)
 	if err != nil {
@@ -40,17 +48,17 @@ func (r *Reader) Read() (Message, error) {
 	if err := checkLength(Type(t), n-1); err != nil {
 		return nil, err
 	}
-	body := make([]byte, n-1)
-	if _, err := io.ReadFull(r.r, body); err != nil {
-		return nil, cut(err)
+	body, err := readBody(r.r, n-1)
+	if err != nil {
+		return nil, err
 	}
 	return Decode(Type(t), body)
 }
 
 // readLength reads the length of a frame in shortest form.
-func readLength(r io.ByteReader) (uint64, error) {
-	var n uint64
-	for i := range 4 {
+func readLength(r io.ByteReader) (int, error) {
+	n := 0
+	for i := range maxLength {
 		b, err := r.ReadByte()
 		if err != nil {
 			if i > 0 {
@@ -58,24 +66,40 @@ func readLength(r io.ByteReader) (uint64, error) {
 			}
 			return 0, err
 		}
-		n |= uint64(b&0x7f) << (7 * i)
+		n |= int(b&0x7f) << (7 * i)
 		if b < 0x80 {
 			if b == 0 {
-				return 0, malformed("frame length")
+				return 0, malformed("frame of no length, or one that is not in shortest form")
 			}
 			return n, nil
 		}
 	}
-	return 0, malformed("frame length")
+	return 0, malformed("length of a frame takes more than %d bytes", maxLength)
 }
 
-func checkLength(t Type, n uint64) error {
-	limit := uint64(MaxControl)
-	if t == TypeEnvelope {
-		limit = MaxEnvelope
+// readBody reads n bytes into a slice of that capacity. It never holds more
+// than about twice what has arrived, or firstRead.
+func readBody(r io.Reader, n int) ([]byte, error) {
+	body, done := make([]byte, min(n, firstRead)), 0
+	for {
+		if _, err := io.ReadFull(r, body[done:]); err != nil {
+			return nil, cut(err)
+		}
+		if done = len(body); done == n {
+			return body, nil
+		}
+		longer := make([]byte, min(n, 2*done))
+		copy(longer, body)
+		body = longer
 	}
-	if n > limit {
-		return malformed("frame of type %d with %d bytes", t, n)
+}
+
+func checkLength(t Type, n int) error {
+	switch limit := maxBody(t); {
+	case limit < 0:
+		return malformed("frame of unknown type %d", t)
+	case n > limit:
+		return malformed("frame of type %d with %d bytes, at most %d", t, n, limit)
 	}
 	return nil
 }
@@ -88,13 +112,17 @@ func cut(err error) error {
 	return err
 }
 
-// AppendFrame appends the frame of m to b.
+// AppendFrame appends the frame of m to b. It returns an error that wraps
+// ErrMalformed for a message that a Reader would refuse.
 func AppendFrame(b []byte, m Message) ([]byte, error) {
+	if err := m.check(); err != nil {
+		return nil, err
+	}
 	body, err := m.append(nil)
 	if err != nil {
 		return nil, fmt.Errorf("wire: encode message of type %d: %w", m.Type(), err)
 	}
-	if err := checkLength(m.Type(), uint64(len(body))); err != nil {
+	if err := checkLength(m.Type(), len(body)); err != nil {
 		return nil, err
 	}
 	b = binary.AppendUvarint(b, uint64(len(body))+1)

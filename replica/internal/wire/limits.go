@@ -1,16 +1,48 @@
 package wire
 
-// Limits on what arrives. They are part of the protocol: a sender that
-// exceeds one is cut off.
+// Limits on what is sent and on what arrives. They are part of the protocol:
+// a sender that exceeds one is cut off.
 const (
-	MaxEnvelope  = 1 << 20 // bytes of one sealed envelope
-	MaxWriters   = 4096    // entries of one frontier or acknowledgement
-	MaxOps       = 4096    // membership operations in one message
-	MaxOp        = 64 << 10
-	MaxControl   = 4 << 20   // bytes of any frame that is not an envelope
-	MaxBatchDocs = 16 << 10  // documents that one batch touches
+	MaxHello     = 4 << 10   // bytes of a Hello, of any version
+	MaxWriters   = 4096      // entries of one frontier or acknowledgement
+	MaxOps       = 4096      // membership operations in one message: all of an account
+	MaxOp        = 4 << 10   // bytes of one membership operation
+	MaxEnvelope  = 1 << 20   // bytes of one sealed envelope, and of the batch in it
 	MaxBatch     = 16 << 20  // bytes of one batch after decompression
+	MaxBatchDocs = 16 << 10  // documents that one batch touches
 	MaxEntity    = 512       // bytes of an entity id
 	MaxChange    = 4 << 20   // bytes of one change
 	MaxChanges   = 128 << 10 // changes in one batch
+	MaxWindow    = 8 << 20   // bytes of a zstd frame's window
 )
+
+// The most bytes that CBOR takes for the head of a list within the limits
+// above, and for the elements of each list.
+const (
+	maxHead  = 3
+	maxEntry = 1 + 1 + 16 + 9 + 2 + 32
+	maxAcked = 1 + 1 + 16 + 9
+)
+
+// maxBody returns how many bytes the body of a frame of type t may have. Each
+// is what the largest message within the limits takes, so that whatever can
+// be said can be sent. It is -1 for a type that is not known.
+func maxBody(t Type) int {
+	switch t {
+	case TypeHello:
+		return MaxHello
+	case TypeFrontier:
+		return 32 + maxHead + MaxWriters*maxEntry
+	case TypeMembers:
+		return maxHead + MaxOps*(maxHead+MaxOp)
+	case TypeEnvelope:
+		return MaxEnvelope
+	case TypeAck:
+		return maxHead + MaxWriters*maxAcked
+	case TypeCompare:
+		return sizeCompare
+	case TypeCompared:
+		return sizeCompared
+	}
+	return -1
+}

@@ -1,22 +1,21 @@
 package wire
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
 )
 
 // Version is the version of the protocol that this package speaks.
 const Version = 1
 
-// ErrMalformed is wrapped by every error about bytes that break the format
-// or a limit of it.
-var ErrMalformed = errors.New("malformed")
+// The sizes of messages of fixed length.
+const (
+	sizeHello    = 1 + 8 + 32 + 1
+	sizeCompare  = 8
+	sizeCompared = 8 + 32 + 32
+)
 
-func malformed(format string, args ...any) error {
-	return fmt.Errorf("wire: %w: "+format, append([]any{ErrMalformed}, args...)...)
-}
-
-// Type is the first byte of a frame.
+// Type is the byte of a frame behind its length.
 type Type byte
 
 // The types of frames.
@@ -33,7 +32,10 @@ const (
 // Message is one frame's content.
 type Message interface {
 	Type() Type
+	// append appends the body.
 	append(b []byte) ([]byte, error)
+	// check holds a message to the limits, whichever way it goes.
+	check() error
 }
 
 // Hello is the first message of each side. Equal digests mean that both
@@ -143,24 +145,39 @@ func (m *Compared) append(b []byte) ([]byte, error) {
 	return append(b, m.Fingerprint[:]...), nil
 }
 
-// Decode reads the body of a frame of type t. The message may keep body.
+// Decode reads the body of a frame of type t. The message may keep body. The
+// error wraps ErrMalformed or ErrUnsupported.
 func Decode(t Type, body []byte) (Message, error) {
+	if err := checkLength(t, len(body)); err != nil {
+		return nil, err
+	}
+	m, err := decode(t, body)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// decode reads a body of a known type and of no more than its length.
+func decode(t Type, body []byte) (Message, error) {
 	switch t {
 	case TypeHello:
 		return decodeHello(body)
 	case TypeFrontier:
 		return decodeFrontier(body)
 	case TypeMembers:
-		return decodeMembers(body)
+		m := &Members{}
+		return m, decodeCBOR(decMessage, body, &m.Ops)
 	case TypeEnvelope:
-		if len(body) == 0 || len(body) > MaxEnvelope {
-			return nil, malformed("envelope of %d bytes", len(body))
-		}
 		return &Envelope{Raw: body}, nil
 	case TypeAck:
-		return decodeAck(body)
+		m := &Ack{}
+		return m, decodeCBOR(decMessage, body, &m.Entries)
 	case TypeCompare:
-		if len(body) != 8 {
+		if len(body) != sizeCompare {
 			return nil, malformed("compare of %d bytes", len(body))
 		}
 		return &Compare{Nonce: [8]byte(body)}, nil
@@ -172,9 +189,9 @@ func Decode(t Type, body []byte) (Message, error) {
 
 func decodeHello(b []byte) (Message, error) {
 	if len(b) > 0 && b[0] != Version {
-		return nil, fmt.Errorf("wire: the other device speaks protocol version %d, this one %d", b[0], Version)
+		return nil, fmt.Errorf("wire: %w: the other device speaks protocol version %d, this one %d", ErrUnsupported, b[0], Version)
 	}
-	if len(b) != 42 || b[41] > 1 {
+	if len(b) != sizeHello || b[41] > 1 {
 		return nil, malformed("hello of %d bytes", len(b))
 	}
 	return &Hello{Instance: [8]byte(b[1:9]), Digest: [32]byte(b[9:41]), Backlog: b[41] == 1}, nil
@@ -185,55 +202,63 @@ func decodeFrontier(b []byte) (Message, error) {
 		return nil, malformed("frontier of %d bytes", len(b))
 	}
 	m := &Frontier{Members: [32]byte(b[:32])}
-	if err := decodeCBOR(b[32:], &m.Entries); err != nil {
-		return nil, err
-	}
-	if len(m.Entries) > MaxWriters {
-		return nil, malformed("frontier of %d writers", len(m.Entries))
-	}
-	for i, e := range m.Entries {
-		if e.Seq == 0 || i > 0 && !less(m.Entries[i-1].Writer, e.Writer) {
-			return nil, malformed("frontier entry %d", i)
-		}
-	}
-	return m, nil
-}
-
-func decodeMembers(b []byte) (Message, error) {
-	m := &Members{}
-	if err := decodeCBOR(b, &m.Ops); err != nil {
-		return nil, err
-	}
-	if len(m.Ops) > MaxOps {
-		return nil, malformed("%d membership operations", len(m.Ops))
-	}
-	for i, op := range m.Ops {
-		if len(op) == 0 || len(op) > MaxOp {
-			return nil, malformed("membership operation %d of %d bytes", i, len(op))
-		}
-	}
-	return m, nil
-}
-
-func decodeAck(b []byte) (Message, error) {
-	m := &Ack{}
-	if err := decodeCBOR(b, &m.Entries); err != nil {
-		return nil, err
-	}
-	if len(m.Entries) > MaxWriters {
-		return nil, malformed("acknowledgement of %d writers", len(m.Entries))
-	}
-	for i, e := range m.Entries {
-		if e.Seq == 0 || i > 0 && !less(m.Entries[i-1].Writer, e.Writer) {
-			return nil, malformed("acknowledgement entry %d", i)
-		}
-	}
-	return m, nil
+	return m, decodeCBOR(decMessage, b[32:], &m.Entries)
 }
 
 func decodeCompared(b []byte) (Message, error) {
-	if len(b) != 72 {
+	if len(b) != sizeCompared {
 		return nil, malformed("comparison of %d bytes", len(b))
 	}
 	return &Compared{Nonce: [8]byte(b[:8]), Digest: [32]byte(b[8:40]), Fingerprint: [32]byte(b[40:])}, nil
+}
+
+func (*Hello) check() error    { return nil }
+func (*Compare) check() error  { return nil }
+func (*Compared) check() error { return nil }
+
+func (m *Frontier) check() error { return checkPlaces("frontier", m.Entries) }
+func (m *Ack) check() error      { return checkPlaces("acknowledgement", m.Entries) }
+
+func (m *Envelope) check() error {
+	if len(m.Raw) == 0 || len(m.Raw) > MaxEnvelope {
+		return malformed("envelope of %d bytes", len(m.Raw))
+	}
+	return nil
+}
+
+func (m *Members) check() error {
+	if len(m.Ops) > MaxOps {
+		return malformed("%d membership operations", len(m.Ops))
+	}
+	for i, op := range m.Ops {
+		if len(op) == 0 || len(op) > MaxOp {
+			return malformed("membership operation %d of %d bytes", i, len(op))
+		}
+	}
+	return nil
+}
+
+// place is a place in a writer's log. The first envelope has number 1.
+type place interface {
+	place() (writer [16]byte, seq uint64)
+}
+
+func (e Entry) place() ([16]byte, uint64) { return e.Writer, e.Seq }
+func (e Acked) place() ([16]byte, uint64) { return e.Writer, e.Seq }
+
+// checkPlaces makes sure that a list names writers in ascending order, each
+// once, so that equal lists have equal bytes.
+func checkPlaces[P place](what string, places []P) error {
+	if len(places) > MaxWriters {
+		return malformed("%s of %d writers", what, len(places))
+	}
+	var before [16]byte
+	for i, p := range places {
+		w, seq := p.place()
+		if seq == 0 || i > 0 && bytes.Compare(before[:], w[:]) >= 0 {
+			return malformed("%s: entry %d", what, i)
+		}
+		before = w
+	}
+	return nil
 }

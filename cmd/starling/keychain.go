@@ -73,24 +73,20 @@ func readEntry(dir string) (string, error) {
 	return strings.TrimSpace(string(raw)), err
 }
 
-// keychainKey gets the key of a directory.
-func keychainKey(dir string) (u encryption.Unlock, err error) {
+// keychainKey gets the key of a directory, as hexadecimal digits.
+func keychainKey(dir string) (string, error) {
 	entry, err := readEntry(dir)
 	if err != nil {
-		return u, client.Errorf(client.CodeUnlock, "%s opens with a key in the keychain, and which one is not known: %w", dir, err)
+		return "", client.Errorf(client.CodeUnlock, "%s opens with a key in the keychain, and which one is not known: %w", dir, err)
 	}
 	if !hasKeychain() {
-		return u, client.Errorf(client.CodeUnlock, "%s opens with a key in the keychain, and no keychain answers in this session", dir)
+		return "", client.Errorf(client.CodeUnlock, "%s opens with a key in the keychain, and no keychain answers in this session", dir)
 	}
-	text, err := keyring.Get(keychainService, entry)
+	key, err := keyring.Get(keychainService, entry)
 	if err != nil {
-		return u, client.Errorf(client.CodeUnlock, "%s opens with a key in the keychain: %w", dir, err)
+		return "", client.Errorf(client.CodeUnlock, "%s opens with a key in the keychain: %w", dir, err)
 	}
-	key, err := hex.DecodeString(text)
-	if err != nil {
-		return u, client.Errorf(client.CodeUnlock, "the keychain's entry for %s is not a key", dir) // the text is a secret
-	}
-	return encryption.UnlockKeychain(key), nil
+	return key, nil
 }
 
 // forgetKeychainKey removes the key of a directory that opens with something

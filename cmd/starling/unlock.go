@@ -23,26 +23,42 @@ type keepers struct {
 	keychain                bool
 }
 
-// unlock gets what opens an existing directory: from the files that the flags
-// name, from the keychain, or from the person at the terminal.
+// unlock gets what opens an existing directory.
 func (a *app) unlock() (encryption.Unlock, error) {
+	key, err := a.key()
+	if err != nil {
+		return encryption.Unlock{}, err
+	}
+	return unlockOf(key)
+}
+
+// key gets it from the files that the flags name, from the keychain, or from
+// the person at the terminal.
+func (a *app) key() (key client.Key, err error) {
 	switch {
 	case a.keyFile != "":
-		return readKeyFile(a.keyFile)
+		key.KeyFile, err = readKeyFile(a.keyFile)
+		return key, err
 	case a.passphraseFile != "":
-		return readPassphraseFile(a.passphraseFile)
+		key.Passphrase, err = readPassphraseFile(a.passphraseFile)
+		return key, err
 	}
 	method, err := encryption.MethodOf(a.dir)
 	switch {
 	case err == nil && method == encryption.MethodKeychain:
-		return keychainKey(a.dir)
+		key.KeychainKey, err = keychainKey(a.dir)
+		return key, err
 	case !a.interactive():
-		return encryption.Unlock{}, client.Errorf(client.CodeUnlock, "%s is locked: give --passphrase-file or --key-file", a.dir)
+		return key, client.Errorf(client.CodeUnlock, "%s is locked: give --passphrase-file or --key-file", a.dir)
 	case err == nil && method == encryption.MethodKeyFile:
-		return encryption.Unlock{}, client.Errorf(client.CodeUnlock, "%s opens with a key file: give --key-file", a.dir)
+		return key, client.Errorf(client.CodeUnlock, "%s opens with a key file: give --key-file", a.dir)
 	}
 	p, err := a.askSecret("Passphrase: ")
-	return encryption.UnlockPassphrase(p), err
+	if err == nil && len(p) == 0 {
+		err = client.Errorf(client.CodeUnlock, "the passphrase is empty")
+	}
+	key.Passphrase = string(p)
+	return key, err
 }
 
 // unlockNew chooses what a new directory will open with: what the flags say,
@@ -66,16 +82,16 @@ func (a *app) newUnlock(k keepers) (u encryption.Unlock, undo func(), err error)
 	case k.keyFile != "":
 		u, err = encryption.CreateKeyFile(k.keyFile, nil)
 		if errors.Is(err, fs.ErrExist) {
-			u, err = readKeyFile(k.keyFile)
-			return u, undo, err
+			u, err = encryption.ReadKeyFile(k.keyFile)
+			return u, undo, keyFileError(err)
 		}
 		if err == nil {
 			undo = func() { _ = os.Remove(k.keyFile) }
 		}
 		return u, undo, err
 	case k.passphraseFile != "":
-		u, err = readPassphraseFile(k.passphraseFile)
-		return u, undo, err
+		p, err := readPassphraseFile(k.passphraseFile)
+		return encryption.UnlockPassphrase([]byte(p)), undo, err
 	case !a.interactive():
 		return u, undo, client.Errorf(client.CodeUnlock, "nothing to protect the keys with: give --passphrase-file or --key-file")
 	}
@@ -111,32 +127,40 @@ func (a *app) askSecret(prompt string) ([]byte, error) {
 	return p, nil
 }
 
-func readKeyFile(path string) (encryption.Unlock, error) {
-	u, err := encryption.ReadKeyFile(path)
-	if err != nil && !errors.Is(err, fs.ErrPermission) {
-		return u, client.Errorf(client.CodeUnlock, "%w", err)
+// readKeyFile returns the digits in a key file, checked.
+func readKeyFile(path string) (string, error) {
+	if _, err := encryption.ReadKeyFile(path); err != nil {
+		return "", keyFileError(err)
 	}
-	return u, err
+	text, err := os.ReadFile(path)
+	return strings.TrimSpace(string(text)), err
 }
 
-func readPassphraseFile(path string) (encryption.Unlock, error) {
+func keyFileError(err error) error {
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		return client.Errorf(client.CodeUnlock, "%w", err)
+	}
+	return err
+}
+
+func readPassphraseFile(path string) (string, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return encryption.Unlock{}, client.Errorf(client.CodeUnlock, "passphrase file: %w", err)
+		return "", client.Errorf(client.CodeUnlock, "passphrase file: %w", err)
 	} else if err != nil {
-		return encryption.Unlock{}, fmt.Errorf("passphrase file: %w", err)
+		return "", fmt.Errorf("passphrase file: %w", err)
 	}
 	defer f.Close()
 	raw, err := io.ReadAll(io.LimitReader(f, maxPassphrase+1))
 	if err != nil {
-		return encryption.Unlock{}, fmt.Errorf("passphrase file: %w", err)
+		return "", fmt.Errorf("passphrase file: %w", err)
 	}
 	if len(raw) > maxPassphrase {
-		return encryption.Unlock{}, client.Errorf(client.CodeTooLarge, "passphrase file %s: larger than %d bytes", path, maxPassphrase)
+		return "", client.Errorf(client.CodeTooLarge, "passphrase file %s: larger than %d bytes", path, maxPassphrase)
 	}
 	line, _, _ := strings.Cut(string(raw), "\n")
 	if line = strings.TrimSuffix(line, "\r"); line == "" {
-		return encryption.Unlock{}, client.Errorf(client.CodeUnlock, "passphrase file %s: the first line is empty", path)
+		return "", client.Errorf(client.CodeUnlock, "passphrase file %s: the first line is empty", path)
 	}
-	return encryption.UnlockPassphrase([]byte(line)), nil
+	return line, nil
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
+	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/localapi"
 	"github.com/starling-sync/starling/replica/localapi/client"
 )
@@ -40,19 +40,20 @@ func (a *app) up(ctx context.Context, network *networkFlags, socket string) erro
 		return err
 	}
 	staySmall()
-	config := network.config(id, a.stderr)
-	e, err := openEngine(ctx, a.dir, config)
+	config := func(id *encryption.Identity) *engineConfig { return network.config(id, a.stderr) }
+	e, err := openEngine(ctx, a.dir, config(id))
 	if err != nil {
 		return err
 	}
 	if socket == "" {
 		socket = client.DefaultSocket(a.dir)
 	}
-	return errors.Join(a.serve(ctx, e, socket, config.Log), e.Close())
+	v := newVault(ctx, a.dir, e, config)
+	return errors.Join(a.serve(ctx, v, e, socket), v.Close())
 }
 
 // serve runs until ctx ends.
-func (a *app) serve(ctx context.Context, e *engine, socket string, log *slog.Logger) error {
+func (a *app) serve(ctx context.Context, v *vault, e *engine, socket string) error {
 	socket, err := client.CheckSocketPath(socket)
 	if err != nil {
 		return err
@@ -69,7 +70,7 @@ func (a *app) serve(ctx context.Context, e *engine, socket string, log *slog.Log
 	if err := a.ready(e, socket); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	return localapi.Serve(ctx, listener, localapi.New(e, e.linker, &localapi.Config{Log: log}))
+	return localapi.Serve(ctx, listener, v)
 }
 
 // ready tells who waits for the daemon that it can be used. The socket takes

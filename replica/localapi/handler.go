@@ -27,6 +27,9 @@ type Config struct {
 	// Buffer is how many events wait for one slow client before its
 	// subscription stops asking the replica for more. Default: 256.
 	Buffer int
+	// Locker locks and unlocks the daemon. Default: none, and the paths for
+	// it answer with the code unreachable.
+	Locker client.Locker
 }
 
 func (c *Config) withDefaults() Config {

@@ -39,6 +39,7 @@ var described = map[string]reflect.Type{
 	"Event":            reflect.TypeFor[model.Event](),
 	"Invitation":       reflect.TypeFor[client.Invitation](),
 	"Joining":          reflect.TypeFor[joining](),
+	"Key":              reflect.TypeFor[client.Key](),
 	"Label":            reflect.TypeFor[model.Label](),
 	"Labelled":         reflect.TypeFor[model.Labelled](),
 	"Peer":             reflect.TypeFor[model.Peer](),
@@ -314,7 +315,7 @@ func request(h http.Handler, method, target, body string) *httptest.ResponseReco
 func TestAnswersAreDescribed(t *testing.T) {
 	root := readDescription(t)
 	api := apitest.New(nil)
-	h := New(api, api, nil)
+	h := New(api, api, &Config{Locker: &apitest.Locker{}})
 	for range 2 { // the second finds the invite with the digits
 		if _, err := api.Invite(t.Context()); err != nil {
 			t.Fatal(err)
@@ -342,6 +343,7 @@ func TestAnswersAreDescribed(t *testing.T) {
 		{"GET", "/v1/contacts", "", ""}, {"GET", "/v1/contacts/{id}", "/v1/contacts/k", ""}, {"GET", "/v1/settings", "", ""},
 		{"GET", "/v1/labels", "", ""}, {"GET", "/v1/devices", "", ""}, {"GET", "/v1/state", "", ""},
 		{"GET", "/v1/status", "", ""}, {"POST", "/v1/verify", "", "{}"},
+		{"POST", "/v1/lock", "", "{}"}, {"POST", "/v1/unlock", "", `{"passphrase":"x"}`}, {"POST", "/v1/unlock", "", "{}"},
 	} {
 		target := c.target
 		if target == "" {

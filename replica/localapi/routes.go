@@ -37,6 +37,8 @@ func (s *server) routes() []route {
 		{http.MethodGet, "/v1/invites/{id}", nil, s.awaitInvite},
 		{http.MethodDelete, "/v1/invites/{id}", nil, s.cancelInvite},
 		{http.MethodPost, "/v1/invites/{id}/confirm", nil, s.confirmInvite},
+		{http.MethodPost, "/v1/lock", nil, s.lock},
+		{http.MethodPost, "/v1/unlock", nil, s.unlock},
 	}
 }
 

@@ -95,25 +95,6 @@ func BenchmarkWelcome(b *testing.B) {
 	}
 }
 
-func BenchmarkEpochRecord(b *testing.B) {
-	id := newFounder(b, "laptop", 1)
-	for _, n := range []int{1, 8, 64} {
-		to := make([]recipient, n)
-		for i := range to {
-			to[i] = recipient{id: DeviceID{byte(i + 1)}, key: id.keys.hpkePublic()}
-		}
-		b.Run(fmt.Sprintf("recipients=%d", n), func(b *testing.B) {
-			for b.Loop() {
-				raw, err := sealEpochRecord(id.epoch, id.account, id.device, id.keys.signing, Hash{}, to, seeded(1))
-				if err != nil {
-					b.Fatal(err)
-				}
-				b.ReportMetric(float64(len(raw)), "B/record")
-			}
-		})
-	}
-}
-
 func BenchmarkUnlockPassphrase(b *testing.B) {
 	h := &boxHeader{KDF: kdfPassphrase, Cost: defaultCost}
 	for b.Loop() {

@@ -136,8 +136,12 @@ func (s *storedIdentity) addEpoch(keys, recovery *deviceKeys, random io.Reader) 
 	if _, err := log.admit(s.Operations); err != nil {
 		return err
 	}
-	to := []recipient{{id: s.Device, key: keys.hpkePublic()}, {key: recovery.hpkePublic()}}
-	record, err := sealEpochRecord(newEpoch(secret, s.Account), s.Account, s.Device, keys.signing, log.digest(), to, random)
+	draft := &epochDraft{
+		epoch: newEpoch(secret, s.Account), account: s.Account, author: s.Device, key: keys.signing,
+		digest: log.digest(), generation: 1,
+		to: []recipient{{id: s.Device, key: keys.hpkePublic()}, {key: recovery.hpkePublic()}},
+	}
+	record, err := draft.seal(random)
 	if err != nil {
 		return err
 	}

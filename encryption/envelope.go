@@ -66,8 +66,9 @@ func statement(account AccountID, tag EpochTag, c *Content, body []byte) []byte 
 // SealEnvelope signs and encrypts c. It fills in c.Device, and c.Members when that
 // is zero. PrevMembers is what the previous envelope of the writer had, zero for
 // the first. The id is what the next envelope has as Previous. Random nil is the
-// system's source. Errors: ErrTooLarge; ErrMalformed and ErrWriter for contents
-// that no receiver would accept.
+// system's source. Errors: ErrNeedsEpoch, to be answered with PrepareEpoch;
+// ErrTooLarge; ErrMalformed and ErrWriter for contents that no receiver would
+// accept.
 //
 // One number of one writer must never be sealed with two contents, not even
 // across a crash: the caller makes the result durable before it is sent.
@@ -124,7 +125,10 @@ func (id *Identity) seal(random io.Reader, c *Content, body []byte) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	e := id.epoch
+	e, err := id.sealingEpoch()
+	if err != nil {
+		return nil, err
+	}
 	plain := make([]byte, 0, size-envelopeFront)
 	plain = append(plain, labelEnvelopeSign.sign(id.keys.signing, statement(id.account, e.tag, c, body))...)
 	plain = append(plain, body...)

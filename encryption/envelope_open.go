@@ -30,7 +30,8 @@ func (u *Unverified) ID() Hash { return u.id }
 
 // OpenEnvelope checks, cheap things first: size, version, epoch tag, encryption,
 // canonical form. It keeps no reference to raw. Errors wrap ErrTooLarge,
-// ErrMalformed, ErrUnsupported, ErrUnknownEpoch or ErrDecrypt.
+// ErrMalformed, ErrUnsupported, ErrUnknownEpoch (which a record that is still on
+// its way may end) or ErrDecrypt.
 func (id *Identity) OpenEnvelope(raw []byte) (*Unverified, error) {
 	u, err := id.openEnvelope(raw)
 	if err != nil {
@@ -49,11 +50,12 @@ func (id *Identity) openEnvelope(raw []byte) (*Unverified, error) {
 		return nil, fmt.Errorf("%w: envelope version %d", ErrUnsupported, raw[0])
 	}
 	tag := EpochTag(raw[1:17])
-	if tag != id.epoch.tag {
+	e := id.epochOf(tag)
+	if e == nil {
 		return nil, ErrUnknownEpoch
 	}
 	nonce := raw[17:envelopeFront]
-	plain, err := aead(id.epoch.data).Open(nil, nonce, raw[envelopeFront:], envelopeContext(id.account, tag))
+	plain, err := aead(e.data).Open(nil, nonce, raw[envelopeFront:], envelopeContext(id.account, tag))
 	if err != nil {
 		return nil, ErrDecrypt
 	}
@@ -125,6 +127,7 @@ func (u *Unverified) verify(id *Identity, chain *Chain) (*Content, error) {
 	if !labelEnvelopeSign.verify(member.SigningKey, statement(id.account, u.tag, c, u.body), u.signature) {
 		return nil, ErrSignature
 	}
+	id.noteEpoch(c.Device, u.tag)
 	return c, nil
 }
 

@@ -237,10 +237,10 @@ func TestEnvelopeOfAnotherAccountOrEpoch(t *testing.T) {
 	// The same secret in another account is another epoch; even with the tag put
 	// right, the associated data differs.
 	twin := view(b, b.device, b.keys, b.Ops())
-	twin.epoch = newEpoch(a.epoch.secret, b.account)
+	twin.ring = oneEpoch(newEpoch(a.epoch.secret, b.account), b.account)
 	_, err = twin.OpenEnvelope(raw)
 	wantError(t, err, ErrUnknownEpoch)
-	twin.epoch = a.epoch
+	twin.ring = oneEpoch(a.epoch, b.account)
 	_, err = twin.OpenEnvelope(raw)
 	wantError(t, err, ErrDecrypt)
 }

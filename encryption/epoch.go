@@ -1,7 +1,9 @@
 package encryption
 
 import (
+	"bytes"
 	"crypto/cipher"
+	"encoding/hex"
 	"fmt"
 	"io"
 
@@ -12,6 +14,8 @@ import (
 // would be a collision of 128 bits of HKDF-SHA256.
 type EpochTag [16]byte
 
+func (t EpochTag) String() string { return hex.EncodeToString(t[:]) }
+
 // epoch is one content epoch: its secret and what is derived from it.
 type epoch struct {
 	secret    Secret
@@ -19,22 +23,31 @@ type epoch struct {
 	data      Secret // envelopes
 	control   Secret // bodies of epoch records
 	previous  Secret // secrets of earlier epochs, carried by this one
-	discovery Secret // hello, host keys, service names
+	discovery Secret // host keys, service names, and the next one
+	hello     Secret // frames of the hello
 	mailbox   Secret // tokens of a mailbox
 }
 
 func newEpoch(secret Secret, account AccountID) *epoch {
-	tag := labelEpochTag.derive(secret, account[:]).Reveal()
+	discovery := labelEpochDiscovery.derive(secret, account[:])
 	return &epoch{
 		secret:    secret,
-		tag:       EpochTag(tag[:16]),
+		tag:       epochTag(secret, account),
 		data:      labelEpochData.derive(secret, account[:]),
 		control:   labelEpochControl.derive(secret, account[:]),
 		previous:  labelEpochPrevious.derive(secret, account[:]),
-		discovery: labelEpochDiscovery.derive(secret, account[:]),
+		discovery: discovery,
+		hello:     labelHelloKey.derive(discovery, account[:]),
 		mailbox:   labelEpochMailbox.derive(secret, account[:]),
 	}
 }
+
+func epochTag(secret Secret, account AccountID) EpochTag {
+	tag := labelEpochTag.derive(secret, account[:]).Reveal()
+	return EpochTag(tag[:16])
+}
+
+func compareTag(a, b EpochTag) int { return bytes.Compare(a[:], b[:]) }
 
 // nonceSize is that of XChaCha20-Poly1305: long enough to be drawn at random for
 // every message of a key.

@@ -12,13 +12,16 @@ const (
 	minWraps       = 4
 	maxWraps       = 128 // 64 devices and the recovery key, rounded up to a power of two
 	wrapSize       = 32 + hpkeOverhead
-	maxEpochBody   = 64 << 10
+	maxEpochBody   = 192 << 10 // bytes, padding included: 4,096 earlier secrets take 140 KiB
 	maxEpochRecord = maxWraps*(wrapSize+8) + maxEpochBody + 256
 )
 
 // epochRecord carries an epoch to the devices that may know it. Whoever is not
 // one of them sees the tag and how many wraps there are, rounded up. Nothing
 // tells for whom a wrap is: a recipient tries each.
+//
+// A rewrap, which hands an existing epoch to members that its record leaves out,
+// has the same form; only those who know the epoch can tell them apart.
 type epochRecord struct {
 	_       struct{} `cbor:",toarray"`
 	Version uint64
@@ -44,7 +47,7 @@ type epochBody struct {
 	WrapsHash  Hash // of all wraps, so that the signature covers them
 	Author     DeviceID
 	Generation uint64     // 1 for the first epoch
-	Previous   []EpochTag // epochs that it follows; none for the first
+	Previous   []EpochTag // epochs that it follows, ascending; none for the first
 	Recipients []DeviceID // ascending
 	Members    Hash       // membership digest of the author
 	Secrets    []byte     // earlier secrets under the previous-secrets key; empty for the first
@@ -63,26 +66,52 @@ type recipient struct {
 	key []byte
 }
 
-// sealEpochRecord writes the record of the account's first epoch.
-func sealEpochRecord(e *epoch, account AccountID, author DeviceID, key signingKey,
-	digest Hash, to []recipient, random io.Reader) ([]byte, error) {
-	wraps, err := wrapSecret(e, account, to, random)
+// epochDraft is an epoch before it is recorded.
+type epochDraft struct {
+	epoch      *epoch
+	account    AccountID
+	author     DeviceID
+	key        signingKey // of the author
+	digest     Hash
+	to         []recipient
+	generation uint64
+	previous   []EpochTag
+	secrets    []Secret // of earlier epochs
+}
+
+// seal makes the record.
+func (d *epochDraft) seal(random io.Reader) ([]byte, error) {
+	wraps, err := wrapSecret(d.epoch, d.account, d.to, random)
 	if err != nil {
 		return nil, fmt.Errorf("epoch record: %w", err)
 	}
-	nonce, err := newNonce(random)
+	secrets, err := sealSecrets(d.epoch, d.account, d.secrets, random)
 	if err != nil {
 		return nil, fmt.Errorf("epoch record: %w", err)
 	}
 	body := encode(epochBody{
-		Version: formatVersion, Suite: suiteOne, Account: account, Tag: e.tag,
-		WrapsHash: hashWraps(wraps), Author: author, Generation: 1,
-		Recipients: recipientIDs(to), Members: digest,
+		Version: formatVersion, Suite: suiteOne, Account: d.account, Tag: d.epoch.tag,
+		WrapsHash: hashWraps(wraps), Author: d.author, Generation: d.generation, Previous: d.previous,
+		Recipients: recipientIDs(d.to), Members: d.digest, Secrets: secrets,
 	})
-	plain := pad(encode(signedEpochBody{Body: body, Signature: labelEpochSign.sign(key, body)}), 0)
+	raw, err := sealRecord(d.epoch, d.account, wraps, encode(signedEpochBody{
+		Body: body, Signature: labelEpochSign.sign(d.key, body),
+	}), labelEpochBody, random)
+	if err != nil {
+		return nil, fmt.Errorf("epoch record: %w", err)
+	}
+	return raw, nil
+}
+
+// sealRecord encrypts the signed body and puts the outside around it.
+func sealRecord(e *epoch, account AccountID, wraps [][]byte, body []byte, l label, random io.Reader) ([]byte, error) {
+	nonce, err := newNonce(random)
+	if err != nil {
+		return nil, err
+	}
 	return encode(epochRecord{
 		Version: formatVersion, Suite: suiteOne, Tag: e.tag, Wraps: wraps, Nonce: [nonceSize]byte(nonce),
-		Body: aead(e.control).Seal(nil, nonce, plain, epochBodyContext(account, e.tag)),
+		Body: aead(e.control).Seal(nil, nonce, pad(body, 0), epochContext(l, account, e.tag)),
 	}), nil
 }
 
@@ -93,13 +122,18 @@ func recipientIDs(to []recipient) []DeviceID {
 			ids = append(ids, r.id)
 		}
 	}
-	slices.SortFunc(ids, func(a, b DeviceID) int { return bytes.Compare(a[:], b[:]) })
+	slices.SortFunc(ids, compareDevice)
 	return ids
 }
+
+func compareDevice(a, b DeviceID) int { return bytes.Compare(a[:], b[:]) }
 
 // wrapSecret seals the secret for every recipient, adds wraps for keys that
 // nobody holds, and sorts all, so that neither count nor place tells anything.
 func wrapSecret(e *epoch, account AccountID, to []recipient, random io.Reader) ([][]byte, error) {
+	if len(to) > maxWraps {
+		return nil, fmt.Errorf("%w: %d recipients", ErrTooLarge, len(to))
+	}
 	keys := make([][]byte, 0, wrapCount(len(to)))
 	for _, r := range to {
 		keys = append(keys, r.key)
@@ -134,8 +168,54 @@ type contextTag struct {
 	Tag     EpochTag
 }
 
+// epochContext is the associated data of what is sealed within one epoch.
+func epochContext(l label, account AccountID, tag EpochTag) []byte {
+	return l.message(encode(contextTag{Version: formatVersion, Suite: suiteOne, Account: account, Tag: tag}))
+}
+
 func epochBodyContext(account AccountID, tag EpochTag) []byte {
-	return labelEpochBody.message(encode(contextTag{Version: formatVersion, Suite: suiteOne, Account: account, Tag: tag}))
+	return epochContext(labelEpochBody, account, tag)
+}
+
+type secretsList struct {
+	_       struct{} `cbor:",toarray"`
+	Secrets [][32]byte
+}
+
+// sealSecrets puts earlier secrets under the previous-secrets key, so that one
+// unwrap gives the whole history.
+func sealSecrets(e *epoch, account AccountID, secrets []Secret, random io.Reader) ([]byte, error) {
+	if len(secrets) == 0 {
+		return nil, nil
+	}
+	var list secretsList
+	for _, s := range secrets {
+		list.Secrets = append(list.Secrets, s.Reveal())
+	}
+	nonce, err := newNonce(random)
+	if err != nil {
+		return nil, err
+	}
+	return aead(e.previous).Seal(nonce, nonce, encode(list), epochContext(labelEpochSecrets, account, e.tag)), nil
+}
+
+func openSecrets(e *epoch, account AccountID, sealed []byte) ([]Secret, error) {
+	if len(sealed) < nonceSize {
+		return nil, fmt.Errorf("previous secrets: %w: %d bytes", ErrMalformed, len(sealed))
+	}
+	plain, err := aead(e.previous).Open(nil, sealed[:nonceSize], sealed[nonceSize:], epochContext(labelEpochSecrets, account, e.tag))
+	if err != nil {
+		return nil, fmt.Errorf("previous secrets: %w", ErrDecrypt)
+	}
+	var list secretsList
+	if err := decode(plain, maxEpochBody, &list); err != nil {
+		return nil, fmt.Errorf("previous secrets: %w", err)
+	}
+	secrets := make([]Secret, len(list.Secrets))
+	for i, s := range list.Secrets {
+		secrets[i] = NewSecret(s)
+	}
+	return secrets, nil
 }
 
 // parseEpochRecord checks the outside.
@@ -178,27 +258,34 @@ func (r *epochRecord) unwrap(account AccountID, key hpkeKey) (*epoch, error) {
 	return nil, fmt.Errorf("epoch record: %w: no wrap for this key", ErrDecrypt)
 }
 
-// open checks the body: that it was sealed in this epoch and signed by a member
-// for these wraps.
-func (r *epochRecord) open(e *epoch, log *membershipLog) (*epochBody, error) {
-	plain, err := aead(e.control).Open(nil, r.Nonce[:], r.Body, epochBodyContext(log.account, r.Tag))
+// signedBody decrypts what is inside a record, which is of the kind that the
+// label stands for, into v.
+func (r *epochRecord) signedBody(e *epoch, account AccountID, l label, v any) (*signedEpochBody, error) {
+	plain, err := aead(e.control).Open(nil, r.Nonce[:], r.Body, epochContext(l, account, r.Tag))
 	if err != nil {
-		return nil, fmt.Errorf("epoch record: %w", ErrDecrypt)
+		return nil, ErrDecrypt
 	}
 	var s signedEpochBody
 	if _, err := unpad(plain, 0, maxEpochBody, &s); err != nil {
-		return nil, fmt.Errorf("epoch record: %w", err)
+		return nil, err
 	}
+	return &s, decodeVersioned(s.Body, maxEpochBody, v)
+}
+
+// open checks the body: that it was sealed in this epoch and signed for these
+// wraps by the device that announced it.
+func (r *epochRecord) open(e *epoch, log *membershipLog, a *announcement) (*epochBody, error) {
 	var b epochBody
-	if err := decodeVersioned(s.Body, maxEpochBody, &b); err != nil {
+	s, err := r.signedBody(e, log.account, labelEpochBody, &b)
+	if err != nil {
 		return nil, fmt.Errorf("epoch record: %w", err)
 	}
-	if err := r.check(&b, log.account); err != nil {
+	if err := r.check(&b, log.account, a); err != nil {
 		return nil, fmt.Errorf("epoch record: %w", err)
 	}
-	author, ok := log.member(b.Author)
-	if !ok {
-		return nil, fmt.Errorf("epoch record: %w: %v", ErrUnknownDevice, b.Author)
+	author := a.author(log)
+	if b.Author != author.ID {
+		return nil, fmt.Errorf("epoch record: %w: %v did not announce it", ErrUnknownDevice, b.Author)
 	}
 	if !labelEpochSign.verify(author.SigningKey, s.Body, s.Signature) {
 		return nil, fmt.Errorf("epoch record: %w", ErrSignature)
@@ -206,14 +293,37 @@ func (r *epochRecord) open(e *epoch, log *membershipLog) (*epochBody, error) {
 	return &b, nil
 }
 
-func (r *epochRecord) check(b *epochBody, account AccountID) error {
+// check compares the body with the outside and with what was announced. What
+// the announcement says follows from the operation's causal past, so that every
+// device that can open the record comes to the same end.
+func (r *epochRecord) check(b *epochBody, account AccountID, a *announcement) error {
 	switch {
 	case b.Account != account || b.Tag != r.Tag:
 		return ErrOtherAccount
 	case b.WrapsHash != hashWraps(r.Wraps):
 		return fmt.Errorf("%w: other wraps than the signed ones", ErrMalformed)
-	case b.Generation != 1 || len(b.Previous) != 0 || len(b.Secrets) != 0:
-		return fmt.Errorf("%w: epoch of generation %d", ErrUnsupported, b.Generation)
+	case b.Generation != a.generation || !slices.Equal(b.Previous, a.previous):
+		return fmt.Errorf("%w: generation %d, announced as %d, or after other epochs", ErrMalformed, b.Generation, a.generation)
+	case (b.Generation == 1) != (len(b.Secrets) == 0):
+		return fmt.Errorf("%w: earlier secrets of the first epoch, or none of a later one", ErrMalformed)
+	}
+	return checkRecipients(b.Recipients, b.Author, len(r.Wraps))
+}
+
+// checkRecipients wants each device once, in ascending order, and the author
+// among them: whoever made an epoch knows it.
+func checkRecipients(ids []DeviceID, author DeviceID, wraps int) error {
+	if len(ids) > wraps || !slices.Contains(ids, author) {
+		return fmt.Errorf("%w: recipients without the author, or more than wraps", ErrMalformed)
+	}
+	return checkDevices(ids)
+}
+
+func checkDevices(ids []DeviceID) error {
+	for i := 1; i < len(ids); i++ {
+		if compareDevice(ids[i-1], ids[i]) >= 0 {
+			return fmt.Errorf("%w: recipients not in ascending order", ErrMalformed)
+		}
 	}
 	return nil
 }

@@ -43,6 +43,12 @@ var (
 
 	// ErrUnknownEpoch: sealed under an epoch whose secret this device does not have.
 	ErrUnknownEpoch = errors.New("unknown epoch")
+	// ErrMissingOperation: an epoch record that no admitted operation announces.
+	// Admit the sender's operations first, then offer the record again.
+	ErrMissingOperation = errors.New("epoch record that no known operation announces")
+	// ErrNeedsEpoch: devices that are not members may know every epoch there is.
+	// Make a new one with PrepareEpoch, then seal again.
+	ErrNeedsEpoch = errors.New("no epoch that only members know")
 	// ErrDecrypt: a known epoch, but bytes that were not sealed with its key.
 	ErrDecrypt = errors.New("does not decrypt")
 	// ErrUnknownDevice: the signing device is not a member.

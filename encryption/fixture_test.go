@@ -92,3 +92,20 @@ func wantError(tb testing.TB, err, want error) {
 		tb.Errorf("got error %v, want %v", err, want)
 	}
 }
+
+// oneEpoch is a keyring that has an epoch without a record.
+func oneEpoch(e *epoch, account AccountID) *keyring {
+	k := newKeyring(account)
+	k.secrets[e.tag] = e
+	k.insert(&announcement{tag: e.tag, generation: 1})
+	return k
+}
+
+// firstOnly is a keyring that has the first epoch of another.
+func firstOnly(of *keyring, keys ...hpkeKey) *keyring {
+	k := newKeyring(of.account, keys...)
+	first := *of.all[0]
+	k.secrets[first.tag] = of.secrets[first.tag]
+	k.insert(&first)
+	return k
+}

@@ -118,9 +118,12 @@ func FuzzHello(f *testing.F) {
 // sealAs seals a frame in the place where h expects one, without being part of
 // its transcript.
 func (h *Hello) sealAs(number uint64, plain []byte) ([]byte, error) {
-	before, random := h.transcript, h.random
-	defer func() { h.transcript, h.random = before, random }()
+	before, random, chosen := h.transcript, h.random, h.epoch
+	defer func() { h.transcript, h.random, h.epoch = before, random, chosen }()
 	h.random = seeded(77)
+	if h.epoch == nil {
+		h.epoch = h.epochs[0]
+	}
 	return h.seal(number, plain)
 }
 
@@ -200,12 +203,12 @@ func FuzzEpochRecord(f *testing.F) {
 	f.Add(plain)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if r, err := parseEpochRecord(data); err == nil {
-			r.open(a.epoch, a.log)
+			r.open(a.epoch, a.log, a.ring.all[0])
 			r.unwrap(a.account, a.keys.hpke)
 		}
 		r := *good
 		r.Body = aead(a.epoch.control).Seal(nil, r.Nonce[:], data, epochBodyContext(a.account, r.Tag))
-		if body, err := r.open(a.epoch, a.log); err == nil && body.Author != a.device {
+		if body, err := r.open(a.epoch, a.log, a.ring.all[0]); err == nil && body.Author != a.device {
 			t.Fatal("accepted a body that its author did not sign")
 		}
 	})

@@ -26,7 +26,8 @@ type Hello struct {
 	log       *membershipLog // a copy, to which the other side's operations are admitted
 
 	step       helloStep
-	key        Secret
+	epochs     []*epoch      // whose keys a responder tries; none once the key is chosen
+	epoch      *epoch        // whose key the frames are under; nil until chosen
 	nonces     [2]helloNonce // initiator's, responder's
 	transcript Hash          // of all frames so far
 	peer       DeviceID
@@ -63,14 +64,46 @@ var (
 // NewHello starts the hello on a stream between two transport ids, as the
 // transport has authenticated them. Now is this device's clock, which is
 // reported to the other side. Random nil is the system's source.
+//
+// The frames are under the key of one epoch, which the initiator chooses: here
+// the first of DiscoveryEpochs. A responder that does not know it yet closes the
+// stream as it does to a stranger; then the initiator tries NewHelloIn with the
+// next epoch, on a new stream. A responder knows by the first frame which epoch
+// it is, if it is one of its own DiscoveryEpochs.
 func (id *Identity) NewHello(initiator bool, local, remote []byte, now time.Time, random io.Reader) *Hello {
 	id.mu.RLock()
 	defer id.mu.RUnlock()
-	return &Hello{
+	h := &Hello{
 		id: id, initiator: initiator, local: local, remote: remote, now: now.UnixMilli(),
 		random: readerOr(random), log: id.log.clone(),
-		key: labelHelloKey.derive(id.epoch.discovery, id.account[:]),
 	}
+	if epochs := id.discoveryEpochs(); initiator {
+		h.epoch = epochs[0]
+	} else {
+		h.epochs = epochs
+	}
+	return h
+}
+
+// NewHelloIn starts the hello as an initiator under the key of an epoch that the
+// other side is likelier to know than the newest. Errors: ErrUnknownEpoch.
+func (id *Identity) NewHelloIn(tag EpochTag, local, remote []byte, now time.Time, random io.Reader) (*Hello, error) {
+	e := id.epochOf(tag)
+	if e == nil {
+		return nil, fmt.Errorf("hello in epoch %v: %w", tag, ErrUnknownEpoch)
+	}
+	h := id.NewHello(true, local, remote, now, random)
+	h.epoch = e
+	return h, nil
+}
+
+// Epoch returns the epoch that the hello was held in, which the other side knows
+// too. Zero before the hello is done.
+func (h *Hello) Epoch() EpochTag {
+	if h.step != helloDone {
+		return EpochTag{}
+	}
+	return h.epoch.tag
 }
 
 // Next takes a received frame and returns the one to send, if any. When done is
@@ -82,6 +115,9 @@ func (h *Hello) Next(in []byte) (out []byte, done bool, err error) {
 	if err != nil {
 		h.step = helloFailed
 		return nil, false, &helloError{cause: err}
+	}
+	if h.step == helloDone {
+		h.id.noteEpoch(h.peer, h.epoch.tag)
 	}
 	return out, h.step == helloDone, nil
 }
@@ -149,6 +185,9 @@ func (h *Hello) greet() ([]byte, error) {
 // answer takes the first frame and makes the second.
 func (h *Hello) answer(in []byte) ([]byte, error) {
 	var g greeting
+	if err := h.recognize(in); err != nil {
+		return nil, err
+	}
 	if err := h.open(1, in, &g); err != nil {
 		return nil, err
 	}

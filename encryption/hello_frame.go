@@ -117,7 +117,7 @@ func (h *Hello) seal(number uint64, plain []byte) ([]byte, error) {
 	}
 	padded := make([]byte, size-helloOverhead)
 	copy(padded, plain)
-	frame := aead(h.key).Seal(nonce, nonce, padded, h.context(number))
+	frame := aead(h.epoch.hello).Seal(nonce, nonce, padded, h.context(number))
 	h.absorb(frame)
 	return frame, nil
 }
@@ -131,13 +131,32 @@ func helloSize(n int) (int, error) {
 	return 0, fmt.Errorf("%w: hello of %d bytes", ErrTooLarge, n)
 }
 
+// recognize finds the epoch that the first frame is sealed in. It tries them all,
+// so that the time it takes tells a stranger nothing, not even how near a guess
+// was, and tells a device that was removed nothing but how many epochs there are.
+func (h *Hello) recognize(frame []byte) error {
+	if size, err := helloSize(len(frame)); err != nil || size != len(frame) {
+		return fmt.Errorf("%w: frame of %d bytes", ErrMalformed, len(frame))
+	}
+	context := h.context(1)
+	for _, e := range h.epochs {
+		if _, err := aead(e.hello).Open(nil, frame[:nonceSize], frame[nonceSize:], context); err == nil {
+			h.epoch = e
+		}
+	}
+	if h.epochs = nil; h.epoch == nil {
+		return ErrDecrypt
+	}
+	return nil
+}
+
 // open decrypts a frame into v and, unless a signature has yet to be checked over
 // the transcript before it, absorbs it.
 func (h *Hello) open(number uint64, frame []byte, v any) error {
 	if size, err := helloSize(len(frame)); err != nil || size != len(frame) {
 		return fmt.Errorf("%w: frame of %d bytes", ErrMalformed, len(frame))
 	}
-	plain, err := aead(h.key).Open(nil, frame[:nonceSize], frame[nonceSize:], h.context(number))
+	plain, err := aead(h.epoch.hello).Open(nil, frame[:nonceSize], frame[nonceSize:], h.context(number))
 	if err != nil {
 		return ErrDecrypt
 	}

@@ -9,11 +9,11 @@ import (
 )
 
 // Identity is this device's part in an account: its keys, the membership log as
-// far as it is known here, and the content epoch. Safe for concurrent use. It
+// far as it is known here, and the content epochs. Safe for concurrent use. It
 // prints as the short form of its device id.
 //
-// Admit changes the identity in memory only. The caller stores what Admit
-// returned, and admits it again after OpenIdentity.
+// Admit, AdmitEpochs and ImportKeys change the identity in memory only. The caller
+// stores what Admit and AdmitEpochs returned, and gives it back after OpenIdentity.
 type Identity struct {
 	// Read-only after creation.
 	account AccountID
@@ -21,11 +21,11 @@ type Identity struct {
 	keys    *deviceKeys
 	badger  Secret
 	record  Secret
-	epoch   *epoch
-	records [][]byte
 
-	mu  sync.RWMutex
-	log *membershipLog // guarded by mu
+	mu    sync.RWMutex
+	log   *membershipLog // guarded by mu
+	ring  *keyring       // guarded by mu
+	epoch *epoch         // to seal in; nil if there is none; guarded by mu
 }
 
 // OpenIdentity reads the identity of dir. With a passphrase it takes about 0.3 s
@@ -71,10 +71,6 @@ func (id *Identity) BadgerKey() Secret { return id.badger }
 // RecordKey authenticates the store's records.
 func (id *Identity) RecordKey() Secret { return id.record }
 
-// EpochRecords returns the records that carry the content epoch to those who may
-// know it. Opaque to everybody else; do not modify.
-func (id *Identity) EpochRecords() [][]byte { return id.records }
-
 // Ops returns every admitted operation in causal order, as received. Do not
 // modify them.
 func (id *Identity) Ops() [][]byte {
@@ -104,6 +100,9 @@ func (id *Identity) Admit(raw ...[]byte) (added []Operation, err error) {
 	ops, err := id.log.admit(raw)
 	for _, op := range ops {
 		added = append(added, id.log.public(op))
+	}
+	if len(ops) > 0 {
+		id.settle()
 	}
 	return added, err
 }

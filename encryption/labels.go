@@ -15,6 +15,7 @@ const (
 	labelMembershipDigest label = "starling/membership-digest/v1"
 	labelHelloTranscript  label = "starling/hello-transcript/v1"
 	labelEpochWraps       label = "starling/epoch-wraps/v1"
+	labelEpochRecordHash  label = "starling/epoch-record-hash/v1"
 )
 
 // Signatures.
@@ -23,6 +24,7 @@ const (
 	labelJoinSign      label = "starling/join-request/v1"
 	labelWelcomeSign   label = "starling/welcome/v1"
 	labelEpochSign     label = "starling/epoch-record/v1"
+	labelRewrapSign    label = "starling/epoch-rewrap/v1"
 	labelEnvelopeSign  label = "starling/envelope/v1"
 	labelHelloSign     label = "starling/hello/v1"
 )
@@ -45,6 +47,7 @@ const (
 	labelHostSeed              label = "starling/host-seed/v1"
 	labelServiceName           label = "starling/service-name/v1"
 	labelSecretsFileKey        label = "starling/secrets-file-key/v1"
+	labelKeptKey               label = "starling/kept-key/v1"
 	labelSecretsFilePassphrase label = "starling/secrets-file-passphrase/v1"
 )
 
@@ -54,7 +57,10 @@ const (
 	labelHelloSeal       label = "starling/hello-seal/v1"
 	labelEpochWrap       label = "starling/epoch-wrap/v1"
 	labelEpochBody       label = "starling/epoch-body/v1"
+	labelEpochSecrets    label = "starling/epoch-previous-secrets/v1"
+	labelRewrapBody      label = "starling/epoch-rewrap-body/v1"
 	labelWelcomeSeal     label = "starling/welcome-seal/v1"
+	labelKeptSeal        label = "starling/kept-key-seal/v1"
 	labelSecretsFileSeal label = "starling/secrets-file-seal/v1"
 )
 

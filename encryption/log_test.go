@@ -86,7 +86,7 @@ func sameMember(a, b Member) bool { return a.ID == b.ID && a.Name == b.Name && a
 
 // view is another device of the account, with its own copy of the log.
 func view(of *Identity, d DeviceID, keys *deviceKeys, ops [][]byte) *Identity {
-	id := &Identity{account: of.account, device: d, keys: keys, epoch: of.epoch, log: newLog(of.account)}
+	id := &Identity{account: of.account, device: d, keys: keys, epoch: of.epoch, ring: firstOnly(of.ring, keys.hpke), log: newLog(of.account)}
 	if _, err := id.log.admit(ops); err != nil {
 		panic(err)
 	}
@@ -96,7 +96,7 @@ func view(of *Identity, d DeviceID, keys *deviceKeys, ops [][]byte) *Identity {
 // deliver gives the operations one by one, keeping back those that come too
 // early, as a device that hears of them over many connections does.
 func deliver(t *testing.T, of *Identity, ops [][]byte) *Identity {
-	id := &Identity{account: of.account, device: of.device, keys: of.keys, epoch: of.epoch, log: newLog(of.account)}
+	id := &Identity{account: of.account, device: of.device, keys: of.keys, epoch: of.epoch, ring: firstOnly(of.ring), log: newLog(of.account)}
 	var early [][]byte
 	for _, op := range ops {
 		early = append(early, op)

@@ -1,6 +1,7 @@
 package encryption
 
 import (
+	"errors"
 	"fmt"
 	"io"
 )
@@ -18,7 +19,7 @@ type storedIdentity struct {
 	HPKESeed     [32]byte
 	BadgerKey    [32]byte
 	RecordKey    [32]byte
-	Epochs       [][32]byte // secrets, the current one last
+	Epochs       [][32]byte // secrets of epochs
 	Operations   [][]byte   // causal order
 	EpochRecords [][]byte
 }
@@ -28,9 +29,6 @@ func newIdentity(s *storedIdentity) (*Identity, error) {
 	keys, err := keysFromSeeds(NewSecret(s.SigningSeed), NewSecret(s.HPKESeed))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	if len(s.Epochs) != 1 {
-		return nil, fmt.Errorf("%w: %w: %d epochs", ErrDamaged, ErrUnsupported, len(s.Epochs))
 	}
 	log := newLog(s.Account)
 	if _, err := log.admit(s.Operations); err != nil {
@@ -43,27 +41,69 @@ func newIdentity(s *storedIdentity) (*Identity, error) {
 	id := &Identity{
 		account: s.Account, device: s.Device, keys: keys,
 		badger: NewSecret(s.BadgerKey), record: NewSecret(s.RecordKey),
-		epoch: newEpoch(NewSecret(s.Epochs[0]), s.Account), records: s.EpochRecords,
-		log: log,
+		log: log, ring: newKeyring(s.Account, keys.hpke),
 	}
-	return id, id.checkRecords()
+	if err := id.ring.restore(log, s); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	id.settle()
+	return id, nil
 }
 
-// checkRecords verifies the epoch records.
-func (id *Identity) checkRecords() error {
-	for _, raw := range id.records {
-		r, err := parseEpochRecord(raw)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrDamaged, err)
+// restore takes the epochs of a new keyring. Each secret must be that of an
+// epoch that the operations announce, or of the first one; the records of the
+// latter must be there, and all that are must open.
+func (k *keyring) restore(log *membershipLog, s *storedIdentity) error {
+	secrets := map[EpochTag]*epoch{}
+	for _, secret := range s.Epochs {
+		e := newEpoch(NewSecret(secret), k.account)
+		secrets[e.tag] = e
+	}
+	if len(secrets) != len(s.Epochs) {
+		return fmt.Errorf("%w: an epoch twice", ErrMalformed)
+	}
+	if err := k.restoreFirst(log, secrets, s.EpochRecords); err != nil {
+		return err
+	}
+	k.follow(log)
+	for tag, e := range secrets { // order-free: which of several faults is named is of no account
+		if k.byTag[tag] == nil {
+			return fmt.Errorf("%w: secret of the epoch %v", ErrMissingOperation, tag)
 		}
-		if r.Tag != id.epoch.tag {
-			return fmt.Errorf("%w: record of another epoch", ErrDamaged)
-		}
-		if _, err := r.open(id.epoch, id.log); err != nil {
-			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		k.secrets[tag] = e
+	}
+	if _, err := k.admit(log, s.EpochRecords); err != nil {
+		return err
+	}
+	for _, a := range k.all {
+		if a.raw != nil && a.body == nil {
+			return fmt.Errorf("epoch %v: %w", a.tag, errors.Join(ErrUnknownEpoch, a.broken))
 		}
 	}
 	return nil
+}
+
+// restoreFirst finds the first epoch: the one that the founder recorded and
+// that follows no other.
+func (k *keyring) restoreFirst(log *membershipLog, secrets map[EpochTag]*epoch, records [][]byte) error {
+	err := fmt.Errorf("%w: no record of the first epoch", ErrUnknownEpoch)
+	for _, raw := range records {
+		r, parseErr := parseEpochRecord(raw)
+		if parseErr != nil {
+			return parseErr
+		}
+		e := secrets[r.Tag]
+		if e == nil {
+			continue
+		}
+		if _, openErr := r.open(e, log, &announcement{generation: 1}); openErr != nil {
+			err = openErr
+			continue
+		}
+		k.begin(e, raw)
+		return nil
+	}
+	return err
 }
 
 // save encrypts s and writes it as the identity of dir.

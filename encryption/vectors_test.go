@@ -204,7 +204,7 @@ func tryDerive(t *testing.T, v *vector) error {
 	account := AccountID(v.bytes(t, "account"))
 	e := newEpoch(v.secret(t, "epoch-secret"), account)
 	device := DeviceID(v.bytes(t, "device"))
-	id := &Identity{account: account, device: device, epoch: e}
+	id := &Identity{account: account, device: device, epoch: e, ring: oneEpoch(e, account)}
 	recovery, err := recoveryKeys(v.secret(t, "recovery-seed"))
 	if err != nil {
 		return err
@@ -267,13 +267,14 @@ func tryEpoch(t *testing.T, v *vector) error {
 	if !e.secret.Equal(v.secret(t, "epoch-secret")) {
 		return errors.New("another secret")
 	}
-	_, err = r.open(e, log)
+	_, err = r.open(e, log, &announcement{generation: 1})
 	return err
 }
 
 func tryEnvelope(t *testing.T, v *vector) error {
 	log := vectorLog(t, v)
-	id := &Identity{account: log.account, epoch: newEpoch(v.secret(t, "epoch-secret"), log.account), log: log}
+	e := newEpoch(v.secret(t, "epoch-secret"), log.account)
+	id := &Identity{account: log.account, epoch: e, ring: oneEpoch(e, log.account), log: log}
 	u, err := id.OpenEnvelope(v.bytes(t, "envelope"))
 	if err != nil {
 		return err
@@ -302,9 +303,10 @@ func tryHello(t *testing.T, v *vector) error {
 	if err != nil {
 		return err
 	}
+	e := newEpoch(v.secret(t, "epoch-secret"), log.account)
 	id := &Identity{
 		account: log.account, device: DeviceID(v.bytes(t, "device")), keys: keys,
-		epoch: newEpoch(v.secret(t, "epoch-secret"), log.account), log: log,
+		epoch: e, ring: oneEpoch(e, log.account), log: log,
 	}
 	h := id.NewHello(v.get("role") == "initiator", v.bytes(t, "local"), v.bytes(t, "remote"), testTime, bytes.NewReader(v.bytes(t, "random")))
 	var out []byte

@@ -30,11 +30,11 @@ type welcome struct {
 	Version      uint64
 	Suite        uint64
 	Account      AccountID
-	Device       DeviceID // the new device
-	Transcript   Hash     // of the join request
-	Operations   [][]byte // causal order; the operations in the past of the add, and the add
-	Epochs       [][32]byte
-	EpochRecords [][]byte
+	Device       DeviceID   // the new device
+	Transcript   Hash       // of the join request
+	Operations   [][]byte   // causal order; the operations in the past of the add, and the add
+	Epochs       [][32]byte // secrets of all epochs in the past of the add
+	EpochRecords [][]byte   // of the first epoch, and of the last ones
 }
 
 // PrepareAdd signs the operation that adds the device of a request, after
@@ -111,10 +111,11 @@ func (id *Identity) Welcome(r *JoinRequest) (sealed []byte, err error) {
 	if add == nil {
 		return nil, fmt.Errorf("welcome: %w", errNotAdded)
 	}
+	secrets, records := id.ring.told(add.past)
 	body := encode(welcome{
 		Version: formatVersion, Suite: suiteOne, Account: id.account, Device: add.member.ID,
 		Transcript: r.Transcript, Operations: rawOperations(id.log.within(add.past)),
-		Epochs: [][32]byte{id.epoch.secret.Reveal()}, EpochRecords: id.records,
+		Epochs: secrets, EpochRecords: records,
 	})
 	plain := encode(signedWelcome{Body: body, Signature: labelWelcomeSign.sign(id.keys.signing, body)})
 	box, err := hpkeSeal(r.HPKEKey, hpkeInfo(labelWelcomeSeal, id.account, r.Transcript[:]), plain)

@@ -119,7 +119,7 @@ func rewelcome(t *testing.T, a *Identity, r *JoinRequest, change func(*welcome) 
 	add := a.log.addOf(r, a.device)
 	w := welcome{
 		Version: 1, Suite: 1, Account: a.account, Device: add.member.ID, Transcript: Hash{2},
-		Operations: a.Ops(), Epochs: [][32]byte{a.epoch.secret.Reveal()}, EpochRecords: a.records,
+		Operations: a.Ops(), Epochs: [][32]byte{a.epoch.secret.Reveal()}, EpochRecords: a.EpochRecords(),
 	}
 	key := change(&w)
 	body := encode(w)

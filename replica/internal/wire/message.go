@@ -189,7 +189,7 @@ func decode(t Type, body []byte) (Message, error) {
 
 func decodeHello(b []byte) (Message, error) {
 	if len(b) > 0 && b[0] != Version {
-		return nil, fmt.Errorf("wire: %w: the other device speaks protocol version %d, this one %d", ErrUnsupported, b[0], Version)
+		return nil, fmt.Errorf("wire: %w: the other device speaks protocol %d, this one %d", ErrUnsupported, b[0], Version)
 	}
 	if len(b) != sizeHello || b[41] > 1 {
 		return nil, malformed("hello of %d bytes", len(b))

@@ -1,0 +1,154 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"path/filepath"
+	"reflect"
+	"testing"
+)
+
+// seed gives the bytes of all frozen cases that have the key to f.
+func seed(f *testing.F, key string) {
+	paths, err := filepath.Glob(filepath.Join(vectorDir, "*.txt"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	seeds := 0
+	for _, path := range paths {
+		if v := readVector(f, path); v.fields[3][0] == key {
+			f.Add(unhex(f, v.get(key)))
+			seeds++
+		}
+	}
+	if seeds == 0 {
+		f.Fatal("no seeds")
+	}
+}
+
+// wantTyped fails for an error that no caller could tell from another.
+func wantTyped(t *testing.T, err error, also ...error) {
+	t.Helper()
+	for _, typed := range append(also, ErrMalformed, ErrUnsupported) {
+		if errors.Is(err, typed) {
+			return
+		}
+	}
+	t.Fatalf("untyped error: %v", err)
+}
+
+// FuzzReader gives arbitrary bytes as a stream. What was read of it must be
+// the one form of the messages that came out.
+func FuzzReader(f *testing.F) {
+	seed(f, "frame")
+	f.Add(append(frameOf(f, &Hello{}), frameOf(f, ackOf(2))...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, again := NewReader(bytes.NewReader(data)), []byte(nil)
+		for {
+			m, err := r.Read()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				wantTyped(t, err, io.ErrUnexpectedEOF)
+				return
+			}
+			if again, err = AppendFrame(again, m); err != nil || !bytes.HasPrefix(data, again) {
+				t.Fatalf("%+v is not what was read: %v", m, err)
+			}
+		}
+		if !bytes.Equal(again, data) {
+			t.Fatalf("read %d bytes, they are %d", len(data), len(again))
+		}
+	})
+}
+
+// FuzzMessages gives arbitrary bytes as the body of a message of every type.
+func FuzzMessages(f *testing.F) {
+	seed(f, "frame")
+	f.Add([]byte{0x80})
+	f.Add(append(make([]byte, 32), 0x80))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for typ := TypeHello; typ <= TypeCompared; typ++ {
+			m, err := Decode(typ, body)
+			if err != nil {
+				wantTyped(t, err)
+				continue
+			}
+			again, err := m.append(nil)
+			if err != nil || !bytes.Equal(again, body) {
+				t.Fatalf("%+v has another form: %x, %v", m, again, err)
+			}
+			if got, err := readOne(frameOf(t, m)); err != nil || !reflect.DeepEqual(got, m) {
+				t.Fatalf("sent %+v, received %+v, %v", m, got, err)
+			}
+		}
+	})
+}
+
+// FuzzBatch gives arbitrary bytes as a batch, as its CBOR, and as that in a
+// zstd frame. All that a batch says must survive being encoded, and its CBOR
+// must have one form.
+func FuzzBatch(f *testing.F) {
+	seed(f, "batch")
+	f.Add(plainOf(f, libraryBatch()))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		plain := append([]byte{codecPlain}, data...)
+		b := fuzzBatch(t, plain)
+		if b != nil && !bytes.Equal(plainOf(t, b), data) {
+			t.Fatalf("%+v has another form: %x", b, plainOf(t, b))
+		}
+		fuzzBatch(t, data)
+		if len(data) > maxBlock {
+			return
+		}
+		if same := fuzzBatch(t, append([]byte{codecZstd}, rawZstd(data)...)); !reflect.DeepEqual(same, b) {
+			t.Fatalf("as it is %+v, in a frame %+v", b, same)
+		}
+	})
+}
+
+// fuzzBatch returns the batch that data is, nil when it is none.
+func fuzzBatch(t *testing.T, data []byte) *Batch {
+	b, err := DecodeBatch(data)
+	if err != nil {
+		wantTyped(t, err)
+		return nil
+	}
+	raw, err := b.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := DecodeBatch(raw); err != nil || !reflect.DeepEqual(again, b) {
+		t.Fatalf("encoded %+v, decoded %+v, %v", b, again, err)
+	}
+	return b
+}
+
+// FuzzInflate gives arbitrary bytes as a zstd frame. What inflates must keep
+// within what was known of it before.
+func FuzzInflate(f *testing.F) {
+	seed(f, "batch")
+	f.Add(undeclared(rle(2)...))
+	f.Add(encoder.EncodeAll(bytes.Repeat([]byte("abc"), 1000), nil))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, packed := range [][]byte{data, bytes.TrimPrefix(data, []byte{codecZstd}), append(undeclared(), data...)} {
+			plain, err := inflate(packed)
+			if err != nil {
+				wantTyped(t, err)
+				continue
+			}
+			size, err := checkFrame(packed)
+			if err != nil || uint64(len(plain)) > size || size > MaxBatch {
+				t.Fatalf("%d bytes, at most %d: %v", len(plain), size, err)
+			}
+			if !bytes.HasPrefix(packed, []byte{0x28, 0xb5, 0x2f, 0xfd}) {
+				t.Fatal("it does not begin with a frame")
+			}
+			if _, err := inflate(append(bytes.Clone(packed), 0)); !errors.Is(err, ErrMalformed) {
+				t.Fatalf("with a byte behind it: %v", err)
+			}
+		}
+	})
+}

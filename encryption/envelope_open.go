@@ -100,16 +100,23 @@ func (b *envelopeBody) check() error {
 // for the first, and signed by the member that the writer belongs to. It returns
 // the content, which the caller owns, and the envelope's id.
 //
-// Errors wrap ErrGap, ErrDuplicate (which the caller compares with what it has:
+// When the device is known but not a member any more, the content and the id come
+// with an error that wraps ErrRemoved: everything else holds, and a caller that
+// has a reason to keep the envelope, such as Identity.Vouched, goes on with them.
+//
+// All other errors come alone and wrap ErrGap, ErrDuplicate (which the caller compares with what it has:
 // same id or a fork), ErrWriter, ErrUnknownDevice, ErrMalformed, or ErrSignature.
 // The previous hash is signed but not sent, so an envelope that continues another
 // chain than the given one shows as ErrSignature.
 func (u *Unverified) Verify(id *Identity, chain *Chain) (*Content, Hash, error) {
 	c, err := u.verify(id, chain)
 	if err != nil {
-		return nil, Hash{}, fmt.Errorf("verify envelope %d of writer %v: %w", u.Seq, u.Writer, err)
+		err = fmt.Errorf("verify envelope %d of writer %v: %w", u.Seq, u.Writer, err)
 	}
-	return c, u.id, nil
+	if c == nil {
+		return nil, Hash{}, err
+	}
+	return c, u.id, err
 }
 
 func (u *Unverified) verify(id *Identity, chain *Chain) (*Content, error) {
@@ -120,12 +127,15 @@ func (u *Unverified) verify(id *Identity, chain *Chain) (*Content, error) {
 	if err := u.follow(chain, c); err != nil {
 		return nil, err
 	}
-	member, ok := id.Member(c.Device)
+	device, ok := id.KnownDevice(c.Device)
 	if !ok {
 		return nil, fmt.Errorf("%w: %v", ErrUnknownDevice, c.Device)
 	}
-	if !labelEnvelopeSign.verify(member.SigningKey, statement(id.account, u.tag, c, u.body), u.signature) {
+	if !labelEnvelopeSign.verify(device.SigningKey, statement(id.account, u.tag, c, u.body), u.signature) {
 		return nil, ErrSignature
+	}
+	if _, member := id.Member(c.Device); !member {
+		return c, fmt.Errorf("%w: %v", ErrRemoved, c.Device)
 	}
 	id.noteEpoch(c.Device, u.tag)
 	return c, nil

@@ -34,6 +34,11 @@ var (
 	ErrOtherAccount = errors.New("belongs to another account")
 	// ErrNotMember: the author of an operation was not a member in its past.
 	ErrNotMember = errors.New("author is not a member")
+	// ErrRemoved: a device of the account that is not a member any more, or was added
+	// in vain. What it signed is genuine; whether it counts is another question.
+	ErrRemoved = errors.New("device is not a member any more")
+	// ErrWords: recovery words that are not those of this account, or not any more.
+	ErrWords = errors.New("not the recovery words of this account")
 	// ErrSequence: an operation that does not continue its author's own chain.
 	ErrSequence = errors.New("does not continue its author's operations")
 	// ErrTooManyOperations: the log holds 4,096 operations.

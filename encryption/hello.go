@@ -34,6 +34,7 @@ type Hello struct {
 	peerClock  int64
 	learned    [][]byte
 	refused    error
+	removed    DeviceID // the side that turned out to be no member; zero if both are
 }
 
 type helloStep int
@@ -110,8 +111,17 @@ func (h *Hello) Epoch() EpochTag {
 // true, out is to be sent if it is not nil, and the other side is authenticated.
 // Any failure is one opaque error that is ErrHello, and ends the hello; the
 // caller closes the stream without an answer.
+//
+// When both sides have proved who they are, and one of them is not a member any
+// more, the error is also ErrRemoved, and errors.As finds a *RemovedError in it.
+// Then out is sent before the stream is closed, if it is not nil: it tells the
+// device that is out why, and nothing else.
 func (h *Hello) Next(in []byte) (out []byte, done bool, err error) {
 	out, err = h.next(in)
+	if err == nil && h.step == helloDone && !h.removed.IsZero() {
+		h.step = helloFailed
+		return out, false, &helloError{cause: &RemovedError{Device: h.removed, Peer: h.peer, Ops: h.learned}}
+	}
 	if err != nil {
 		h.step = helloFailed
 		return nil, false, &helloError{cause: err}
@@ -121,6 +131,17 @@ func (h *Hello) Next(in []byte) (out []byte, done bool, err error) {
 	}
 	return out, h.step == helloDone, nil
 }
+
+// RemovedError ends a hello between two devices of the account of which one is
+// not a member any more. It is ErrRemoved.
+type RemovedError struct {
+	Device DeviceID // the one that is not a member: this device, if it is neither
+	Peer   DeviceID // the other side, whose signature holds
+	Ops    [][]byte // operations that this side had not heard of, in causal order, for Admit
+}
+
+func (e *RemovedError) Error() string        { return fmt.Sprintf("%v: %v", ErrRemoved, e.Device) }
+func (e *RemovedError) Is(target error) bool { return target == ErrRemoved }
 
 // Peer returns the authenticated device and the operations that this side had
 // not heard of, in causal order, for Admit. Zero before the hello is done.
@@ -198,7 +219,10 @@ func (h *Hello) answer(in []byte) ([]byte, error) {
 	if err := h.draw(&h.nonces[1]); err != nil {
 		return nil, err
 	}
-	ops, err := h.log.proof(h.id.device, g.Heads)
+	// Whoever knows the hello key can claim an id. Until the other side has signed,
+	// it gets no operations but those that it takes to believe this side, and what
+	// concerns the membership of the device that it claims to be.
+	ops, err := h.log.proof(h.id.device, h.peer, g.Heads, false)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +248,8 @@ func (h *Hello) confirm(in []byte) ([]byte, error) {
 		return nil, err
 	}
 	h.absorb(in)
-	ops, err := h.log.proof(h.id.device, p.Greeting.Heads)
+	_, member := h.log.member(h.peer)
+	ops, err := h.log.proof(h.id.device, h.peer, p.Greeting.Heads, member)
 	if err != nil {
 		return nil, err
 	}

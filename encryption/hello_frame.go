@@ -199,27 +199,34 @@ func (h *Hello) sign(body []byte) []byte {
 }
 
 // verify admits the other side's operations to the copy of the log, and then
-// checks that the other side is a member and signed the body. Operations that do
-// not hold are left out: whether the other side is a member is decided by those
-// that do.
+// checks that the other side is a device of the account and signed the body, and
+// whether both sides are members. Operations that do not hold are left out: who
+// is a member is decided by those that do.
 func (h *Hello) verify(s *signedHello, operations [][]byte) error {
 	added, err := h.log.admit(operations)
 	h.refused = err
-	member, ok := h.log.member(h.peer)
+	device, ok := h.log.device(h.peer)
 	if !ok {
 		return fmt.Errorf("%w: %v", ErrUnknownDevice, h.peer)
 	}
-	if !labelHelloSign.verify(member.SigningKey, h.statement(h.peer, !h.initiator, s.Body), s.Signature) {
+	if !labelHelloSign.verify(device.SigningKey, h.statement(h.peer, !h.initiator, s.Body), s.Signature) {
 		return ErrSignature
 	}
 	h.learned = rawOperations(added)
+	for _, d := range []DeviceID{h.id.device, h.peer} {
+		if _, member := h.log.member(d); !member {
+			h.removed = d
+			break
+		}
+	}
 	return nil
 }
 
 // proof returns the operations that a device of the account which knows these
 // heads lacks: first those that the sender's own membership rests on, which must
-// all fit a frame, then the others as far as they fit.
-func (l *membershipLog) proof(device DeviceID, heads []Hash) ([][]byte, error) {
+// all fit a frame; then, as far as they fit, what has become of the other side;
+// and then, if all are wanted, the others.
+func (l *membershipLog) proof(device, peer DeviceID, heads []Hash, all bool) ([][]byte, error) {
 	var known bitset
 	known.add(0) // the genesis, which every device holds
 	for _, h := range heads {
@@ -228,20 +235,41 @@ func (l *membershipLog) proof(device DeviceID, heads []Hash) ([][]byte, error) {
 		}
 	}
 	own := l.ops[l.adds[device]].past
+	wanted := []bitset{own, l.newsOf(peer)}
+	if all {
+		wanted = append(wanted, firstOf(len(l.ops)))
+	}
 	room := MaxHelloFrame - helloOverhead - 1024 // the greeting and the signature take less
 	var out [][]byte
-	for _, needed := range []bool{true, false} {
-		for i, op := range l.ops {
-			if known.has(i) || own.has(i) != needed {
+	for step, set := range wanted {
+		for _, op := range l.within(set) {
+			if known.has(op.index) {
 				continue
 			}
-			if room -= len(op.raw) + 3; room < 0 && needed {
+			if room -= len(op.raw) + 3; room < 0 && step == 0 {
 				return nil, errHelloProof
 			} else if room < 0 {
 				return out, nil
 			}
+			known.add(op.index)
 			out = append(out, op.raw)
 		}
 	}
 	return out, nil
+}
+
+// newsOf returns the operations from which a device that is not a member learns
+// so: its removal, or the one that voided it, and the adds that made members of
+// its keys, with the past of each. None for a member.
+func (l *membershipLog) newsOf(d DeviceID) (news bitset) {
+	add, known := l.adds[d]
+	if !known || l.resolved.find(d) != nil {
+		return nil
+	}
+	for _, op := range append(l.membersWith(l.ops[add].member.SigningKey), l.removalOf(add), l.voidedBy(add)) {
+		if op != nil {
+			news.union(op.past)
+		}
+	}
+	return news
 }

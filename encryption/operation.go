@@ -38,6 +38,7 @@ type Operation struct {
 	ByRecovery bool     // signed by the recovery key alone
 	Target     DeviceID // the device it adds or removes; else zero
 	Name       string   // of the target
+	Previous   Hash     // the author's operation before it; zero for the genesis
 	Removals   []Hash   // those that an ack acknowledges; do not modify
 	At         int64    // unix milliseconds by the author's clock; informative only
 }

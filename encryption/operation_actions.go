@@ -167,7 +167,8 @@ func (op *operation) of(d DeviceID) bool { return op.Author == d || op.adds() &&
 func (l *membershipLog) public(op *operation) Operation {
 	o := Operation{
 		Hash: op.hash, Raw: op.raw, Kind: op.Kind, Author: op.Author, ByRecovery: op.byRecovery(),
-		Target: op.member.ID, Name: op.member.Name, At: op.at,
+		Target: op.member.ID, Name: op.member.Name,
+		Previous: op.Previous, At: op.at,
 	}
 	switch {
 	case op.remove != nil:

@@ -1,0 +1,185 @@
+package encryption
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+)
+
+// StandingState says how a device stands in its account.
+type StandingState int
+
+const (
+	// StandingMember: the device is a member.
+	StandingMember StandingState = iota
+	// StandingRemoved: a removal ended its membership.
+	StandingRemoved
+	// StandingOrphaned: a device that has been removed had added it, unseen by
+	// the remover, so it was added in vain. A member can add it again: PrepareReadd.
+	StandingOrphaned
+)
+
+func (s StandingState) String() string {
+	return [...]string{"member", "removed", "orphaned"}[s]
+}
+
+// Standing is how a device stands in its account, and why.
+type Standing struct {
+	State StandingState
+	// Removal ended the membership, or voided the add that the device rests on;
+	// of several the one that says it is the earliest. Zero for a member.
+	Removal Removal
+	// Frozen: the account has no members, since devices removed each other. The
+	// recovery words end it: PrepareRecoveryRemove.
+	Frozen bool
+}
+
+// Removal is one removal that counts.
+type Removal struct {
+	Hash       Hash
+	Target     DeviceID
+	Author     DeviceID // zero for the recovery key
+	ByRecovery bool
+	// Previous is the operation of the author before it. A recovery removal of the
+	// author that names it as seen overrules this removal.
+	Previous Hash
+	At       int64      // unix milliseconds by the author's clock; informative only
+	Acked    []DeviceID // members known to have stored it, its author included; by id
+}
+
+// Standing returns how this device stands.
+func (id *Identity) Standing() Standing {
+	id.mu.RLock()
+	defer id.mu.RUnlock()
+	return id.log.standing(id.device)
+}
+
+// KnownDevice returns a device that was ever added, whether or not it is a member. Its
+// key verifies what it signed while it was one. Known is false if no add of it
+// was admitted.
+func (id *Identity) KnownDevice(d DeviceID) (m Member, known bool) {
+	id.mu.RLock()
+	defer id.mu.RUnlock()
+	return id.log.device(d)
+}
+
+// Removals returns the removals that count: all but those that the recovery key
+// overruled. In causal order.
+func (id *Identity) Removals() []Removal {
+	id.mu.RLock()
+	defer id.mu.RUnlock()
+	var out []Removal
+	for _, op := range id.log.resolved.removals {
+		out = append(out, id.log.removal(op))
+	}
+	return out
+}
+
+func (l *membershipLog) standing(d DeviceID) Standing {
+	s := Standing{Frozen: len(l.resolved.members) == 0}
+	add, known := l.adds[d]
+	if !known || l.resolved.find(d) != nil {
+		return s
+	}
+	cause := l.removalOf(add)
+	s.State = StandingRemoved
+	if cause == nil {
+		s.State, cause = StandingOrphaned, l.voidedBy(add)
+	}
+	s.Removal = l.removal(cause)
+	return s
+}
+
+// removalOf returns the earliest removal of the device that was added at an
+// index, nil if none counts.
+func (l *membershipLog) removalOf(add int) (first *operation) {
+	for _, r := range l.resolved.removals {
+		if r.target == add {
+			first = earlier(first, r)
+		}
+	}
+	return first
+}
+
+// voidedBy returns the earliest removal that cuts off the add at an index or one
+// that it rests on, nil if none does.
+func (l *membershipLog) voidedBy(add int) (first *operation) {
+	for x := add; x != noAuthor; x = l.ops[x].author {
+		for _, r := range l.resolved.removals {
+			if r.target == l.ops[x].author && !l.ops[r.seen].past.has(x) {
+				first = earlier(first, r)
+			}
+		}
+	}
+	return first
+}
+
+// earlier is a choice for people that is the same on every device.
+func earlier(a, b *operation) *operation {
+	if a == nil || cmp.Or(cmp.Compare(b.at, a.at), compareHash(b.hash, a.hash)) < 0 {
+		return b
+	}
+	return a
+}
+
+func (l *membershipLog) removal(op *operation) Removal {
+	r := Removal{
+		Hash: op.hash, Target: op.remove.Target, Author: op.Author, ByRecovery: op.byRecovery(),
+		Previous: op.Previous, At: op.at,
+	}
+	for _, m := range l.resolved.members {
+		if m.index == op.author || l.acked(op.hash, m.index) {
+			r.Acked = append(r.Acked, m.member.ID)
+		}
+	}
+	slices.SortFunc(r.Acked, compareDevices)
+	return r
+}
+
+// acked reports whether the member that was added at an index acknowledges a removal.
+func (l *membershipLog) acked(removal Hash, member int) bool {
+	return slices.ContainsFunc(l.ops, func(op *operation) bool {
+		return op.ack != nil && op.author == member && slices.Contains(op.ack.Removals, removal)
+	})
+}
+
+func compareDevices(a, b DeviceID) int { return bytes.Compare(a[:], b[:]) }
+
+// Vouched returns, for every writer that a cut names, the last envelope that
+// somebody vouches for, with all before it. Cuts of removals and acks count
+// unless a removal cuts them off; so a removed device vouches for nothing beyond
+// what its remover had seen, not even in a removal, which counts otherwise. Of two
+// heads with one number, which a forked writer has, the smaller one is taken.
+//
+// The log does not know which device a writer belongs to. The caller asks for
+// writers of devices that are not members. What a device signed while it was a
+// member stays accepted as far as this, or as far as the causal past of an
+// envelope that is kept for another reason.
+func (id *Identity) Vouched() map[WriterID]Dep {
+	id.mu.RLock()
+	defer id.mu.RUnlock()
+	return id.log.vouched()
+}
+
+func (l *membershipLog) vouched() map[WriterID]Dep {
+	all := map[WriterID]Dep{}
+	count := func(op *operation, cut []Dep) {
+		if l.resolved.cut.has(op.index) {
+			return
+		}
+		for _, d := range cut {
+			if have, ok := all[d.Writer]; !ok || d.Seq > have.Seq || d.Seq == have.Seq && compareHash(d.Head, have.Head) < 0 {
+				all[d.Writer] = d
+			}
+		}
+	}
+	for _, op := range l.resolved.removals {
+		count(op, op.remove.Cut)
+	}
+	for _, op := range l.ops {
+		if op.ack != nil {
+			count(op, op.ack.Cut)
+		}
+	}
+	return all
+}

@@ -164,6 +164,24 @@ func (p *process) within(d time.Duration) (stop func()) {
 	return func() { timer.Stop() }
 }
 
+// connected waits until the daemon is connected to another, and returns the
+// address of that.
+func (m *machine) connected() (addr string) {
+	m.t.Helper()
+	ctx, cancel := context.WithTimeout(m.t.Context(), patience)
+	defer cancel()
+	m.check(until(ctx, changes(ctx, m.client), func() (bool, error) {
+		s, err := m.client.Status(ctx)
+		for _, p := range s.Peers {
+			if p.Connected {
+				addr = p.Addr
+			}
+		}
+		return addr != "", err
+	}))
+	return addr
+}
+
 // settle waits until all daemons hold the same.
 func settle(t testing.TB, machines ...*machine) {
 	t.Helper()

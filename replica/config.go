@@ -19,7 +19,7 @@ type Config struct {
 	// Identity is the unlocked device. It is used, not owned.
 	Identity *encryption.Identity
 	// Network reaches the other devices. Default nil: none, the replica is
-	// offline. The replica closes it.
+	// offline. The replica closes it; when Open fails, the caller does.
 	Network Network
 	// Store holds the records. Default: Badger in the directory given to
 	// Open, encrypted under the identity's keys. The replica closes it.

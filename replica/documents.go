@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -32,9 +33,15 @@ type documents struct {
 	prints  *fingerprint
 	open    *simplelru.LRU[account.DocumentID, *document]
 
-	batch *store.Batch                       // of the group in the making
-	saved map[account.DocumentID]*docRecord  // flushed in that group
-	touch map[account.DocumentID]account.Ref // changed in that group
+	// remake makes a document from the log of envelopes when its record is
+	// damaged, as it was after the last group.
+	remake func(account.Ref) (*crdt.Document, error)
+	// reload reads the fingerprint from the store.
+	reload func() (*fingerprint, error)
+	stale  bool // prints holds what a group that is not stored did to it
+
+	batch *store.Batch                      // of the group in the making
+	saved map[account.DocumentID]*docRecord // flushed in that group
 	views views
 	err   error // the first failure of an eviction in that group
 }
@@ -50,11 +57,18 @@ func newDocuments(s store.Store, accountID [32]byte, w crdt.Writer, prints *fing
 }
 
 // begin starts a group whose records go to b.
-func (d *documents) begin(b *store.Batch) {
+func (d *documents) begin(b *store.Batch) error {
+	if d.stale {
+		prints, err := d.reload()
+		if err != nil {
+			return err
+		}
+		*d.prints, d.stale = *prints, false
+	}
 	d.batch = b
 	d.saved = map[account.DocumentID]*docRecord{}
-	d.touch = map[account.DocumentID]account.Ref{}
 	d.err = nil
+	return nil
 }
 
 // get returns the document that ref names, a new one if there is none.
@@ -76,6 +90,9 @@ func (d *documents) load(ref account.Ref, id account.DocumentID) (*document, err
 	if !ok {
 		rec = &docRecord{}
 		found, err := get(d.store, tableDocs, id[:], rec)
+		if errors.Is(err, store.ErrDamaged) {
+			return d.repair(ref, id, err)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -85,14 +102,24 @@ func (d *documents) load(ref account.Ref, id account.DocumentID) (*document, err
 		}
 	}
 	doc, err := crdt.LoadDocument(rec.Saved, d.writer)
-	return &document{ref: ref, id: id, doc: doc, leaf: rec.Leaf}, err
+	if err != nil {
+		return d.repair(ref, id, fmt.Errorf("%w: %w", store.ErrDamaged, err))
+	}
+	return &document{ref: ref, id: id, doc: doc, leaf: rec.Leaf}, nil
+}
+
+// repair makes a document anew whose record is damaged. It is at the same
+// heads as before, so its leaf is what the fingerprint holds already.
+func (d *documents) repair(ref account.Ref, id account.DocumentID, damage error) (*document, error) {
+	doc, err := d.remake(ref)
+	if err != nil {
+		return nil, errors.Join(damage, fmt.Errorf("and it cannot be made anew: %w", err))
+	}
+	return &document{ref: ref, id: id, doc: doc, leaf: leafOf(id, doc.Heads()), dirty: true}, nil
 }
 
 // changed notes that doc differs from its record.
-func (d *documents) changed(doc *document) {
-	doc.dirty = true
-	d.touch[doc.id] = doc.ref
-}
+func (d *documents) changed(doc *document) { doc.dirty = true }
 
 // evicted is called by the cache, with the document that makes room.
 func (d *documents) evicted(_ account.DocumentID, doc *document) {
@@ -133,19 +160,14 @@ func (d *documents) finish() error {
 	return d.err
 }
 
-// abort forgets every document in memory and reads the fingerprint again:
-// what they hold may not be in the store.
-func (d *documents) abort() error {
+// abort forgets every document in memory, because the store may not have what
+// they hold. The next begin reads the fingerprint again.
+func (d *documents) abort() {
 	for _, doc := range d.open.Values() {
 		doc.dirty = false
 	}
 	d.open.Purge()
 	d.saved = nil
 	d.views.reset()
-	prints, err := loadFingerprint(d.store)
-	if err != nil {
-		return err
-	}
-	*d.prints = *prints
-	return nil
+	d.stale = true
 }

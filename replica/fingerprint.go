@@ -1,10 +1,15 @@
 package replica
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math/bits"
+
+	"github.com/fxamacker/cbor/v2"
 
 	"github.com/starling-sync/starling/crdt"
 	"github.com/starling-sync/starling/crdt/account"
@@ -74,6 +79,32 @@ func loadFingerprint(s store.Store) (*fingerprint, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("load fingerprint: %w", err)
+	}
+	return f, nil
+}
+
+// openFingerprint loads the fingerprint, and makes it from the documents if a
+// record of it is damaged. What it makes is stored with the next group.
+func openFingerprint(s store.Store, log *slog.Logger) (*fingerprint, error) {
+	f, err := loadFingerprint(s)
+	if !errors.Is(err, store.ErrDamaged) {
+		return f, err
+	}
+	log.Warn("the fingerprint is damaged; it is made anew from the documents", "err", err)
+	f = &fingerprint{}
+	scan := s.Scan(tableDocs, nil, nil, func(key, value []byte) error {
+		var rec docRecord
+		if err := cbor.Unmarshal(value, &rec); err != nil || len(key) != 16 {
+			return &store.DamagedError{Table: tableDocs, Key: bytes.Clone(key), Err: err}
+		}
+		f.replace(account.DocumentID(key), [32]byte{}, rec.Leaf)
+		return nil
+	})
+	if scan != nil {
+		return nil, fmt.Errorf("%w; make it anew: %w", err, scan)
+	}
+	for i := range f.changed {
+		f.changed[i] = true
 	}
 	return f, nil
 }

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -33,6 +34,18 @@ type intent struct {
 	done  chan error // capacity 1
 }
 
+// String names the edits for an error.
+func (in *intent) String() string {
+	switch n := len(in.edits); n {
+	case 0:
+		return "no edits"
+	case 1:
+		return fmt.Sprintf("%s %q", in.edits[0].Op, in.edits[0].ID)
+	default:
+		return fmt.Sprintf("%s %q and %d more edits", in.edits[0].Op, in.edits[0].ID, n-1)
+	}
+}
+
 // group is what becomes durable together.
 type group struct {
 	batch   store.Batch
@@ -51,12 +64,14 @@ type localChange struct {
 // build makes the next group out of what waits. Own edits come first: they
 // can be taken back as long as nothing was staged in the ledger.
 func (l *loop) build() *group {
-	g := l.buildEdits()
-	if err := l.admitAll(g); err != nil {
-		l.refuse(g, err)
-		return nil
+	g, err := l.buildEdits()
+	if err == nil {
+		err = l.admitAll(g)
 	}
-	if err := l.finishGroup(g); err != nil {
+	if err == nil {
+		err = l.finishGroup(g)
+	}
+	if err != nil {
 		l.refuse(g, err)
 		return nil
 	}
@@ -65,19 +80,20 @@ func (l *loop) build() *group {
 
 // buildEdits applies waiting intents. One that fails is answered, and the
 // others are applied again from the start.
-func (l *loop) buildEdits() *group {
+func (l *loop) buildEdits() (*group, error) {
 	for {
 		g := &group{next: l.counters}
-		l.docs.begin(&g.batch)
+		if err := l.docs.begin(&g.batch); err != nil {
+			g.intents, l.queue = l.queue, nil
+			return g, err
+		}
 		failed, err := l.applyIntents(g)
 		if err == nil {
-			return g
+			return g, nil
 		}
 		failed.done <- err
 		l.requeue(g.intents)
-		if err := l.docs.abort(); err != nil {
-			l.fault("", err)
-		}
+		l.docs.abort()
 	}
 }
 
@@ -112,26 +128,54 @@ func (l *loop) applyIntent(g *group, in *intent) error {
 	return nil
 }
 
+// changeEdits bounds the edits of one change.
+const changeEdits = 256
+
 func (l *loop) applyEdits(g *group, ref account.Ref, edits []model.Edit) error {
-	doc, err := l.docs.get(ref)
-	if err != nil {
-		return err
-	}
-	now := l.config.Clock().UnixMilli()
-	e := doc.doc.Edit(now)
-	for _, m := range edits {
-		placed, err := l.docs.views.place(l.config.Store, m, l.docs.writer)
-		if err != nil {
+	for part := range slices.Chunk(edits, changeEdits) {
+		placed := make([]model.Edit, len(part))
+		for i, m := range part {
+			var err error
+			if placed[i], err = l.docs.views.place(l.config.Store, m, l.docs.writer); err != nil {
+				return err
+			}
+		}
+		if err := l.applyPlaced(g, ref, placed); err != nil {
 			return err
 		}
-		if err := account.Apply(e, placed); err != nil {
-			return fmt.Errorf("%s %q: %w", m.Op, m.ID, err)
+	}
+	return l.touchAll(g, edits)
+}
+
+// applyPlaced makes one change of the edits, or several where one would be
+// too large.
+func (l *loop) applyPlaced(g *group, ref account.Ref, edits []model.Edit) error {
+	err := l.applyChange(g, ref, edits)
+	if !errors.Is(err, crdt.ErrTooLarge) || len(edits) == 1 {
+		return err
+	}
+	half := len(edits) / 2
+	if err := l.applyPlaced(g, ref, edits[:half]); err != nil {
+		return err
+	}
+	return l.applyPlaced(g, ref, edits[half:])
+}
+
+func (l *loop) applyChange(g *group, ref account.Ref, edits []model.Edit) error {
+	doc, err := l.docs.get(ref)
+	if err != nil {
+		return fmt.Errorf("%s %q: %w", edits[0].Op, edits[0].ID, err)
+	}
+	e := doc.doc.Edit(l.config.Clock().UnixMilli())
+	for _, m := range edits {
+		if err := account.Apply(e, m); err != nil {
+			return err
 		}
 	}
 	if err := l.commitEdit(g, doc, e, edits); err != nil {
-		return err
+		return fmt.Errorf("%s %q: %w", edits[0].Op, edits[0].ID, err)
 	}
-	return l.touchAll(g, edits)
+	return nil
 }
 
 // touchAll notes edits in the documents that they concern beside their own.
@@ -141,19 +185,23 @@ func (l *loop) touchAll(g *group, edits []model.Edit) error {
 		if !ok {
 			continue
 		}
-		doc, err := l.docs.get(ref)
-		if err != nil {
-			return err
-		}
-		e := doc.doc.Edit(l.config.Clock().UnixMilli())
-		if err := account.Touch(e, m); err != nil {
-			return err
-		}
-		if err := l.commitEdit(g, doc, e, nil); err != nil {
-			return err
+		if err := l.touch(g, ref, m); err != nil {
+			return fmt.Errorf("%s %q: %w", m.Op, m.ID, err)
 		}
 	}
 	return nil
+}
+
+func (l *loop) touch(g *group, ref account.Ref, m model.Edit) error {
+	doc, err := l.docs.get(ref)
+	if err != nil {
+		return err
+	}
+	e := doc.doc.Edit(l.config.Clock().UnixMilli())
+	if err := account.Touch(e, m); err != nil {
+		return err
+	}
+	return l.commitEdit(g, doc, e, nil)
 }
 
 // commitEdit adds what e wrote, if anything, to the group.
@@ -293,20 +341,17 @@ func (l *loop) sealOrKeep(g *group) error {
 	return l.sealRun(g, run)
 }
 
-// takePending reads the oldest waiting changes and removes them.
+// takePending reads the oldest waiting changes and removes them. None may be
+// missing in between: others would never be able to apply what follows it.
 func (l *loop) takePending(g *group) ([]localChange, error) {
 	var run []localChange
 	size := 0
-	err := l.config.Store.Scan(tablePending, nil, numberKey(l.counters.Sealed), func(key, value []byte) error {
+	err := l.eachPending(func(key []byte, c localChange) error {
 		if size >= sealRuns*sealBytes {
 			return store.ErrStop
 		}
-		var p pendingRecord
-		if err := cbor.Unmarshal(value, &p); err != nil {
-			return &store.DamagedError{Table: tablePending, Key: slices.Clone(key), Err: err}
-		}
-		run = append(run, localChange{account.Ref{Kind: account.Kind(p.Kind), Entity: p.Entity}, p.Raw})
-		size += len(p.Raw)
+		run = append(run, c)
+		size += len(c.raw)
 		g.batch.Delete(tablePending, key)
 		g.next.Sealed++
 		return nil
@@ -315,6 +360,30 @@ func (l *loop) takePending(g *group) ([]localChange, error) {
 		return nil, fmt.Errorf("read changes that wait to be sealed: %w", err)
 	}
 	return run, nil
+}
+
+// eachPending calls fn for the changes that wait to be sealed, in order.
+func (l *loop) eachPending(fn func(key []byte, c localChange) error) error {
+	n, stopped := l.counters.Sealed, false
+	err := l.config.Store.Scan(tablePending, nil, numberKey(n), func(key, value []byte) error {
+		var p pendingRecord
+		if err := cbor.Unmarshal(value, &p); err != nil {
+			return &store.DamagedError{Table: tablePending, Key: slices.Clone(key), Err: err}
+		}
+		if !bytes.Equal(key, numberKey(n)) {
+			return store.ErrStop // noticed below
+		}
+		err := fn(key, localChange{account.Ref{Kind: account.Kind(p.Kind), Entity: p.Entity}, p.Raw})
+		if err == nil {
+			n++
+		}
+		stopped = errors.Is(err, store.ErrStop)
+		return err
+	})
+	if err == nil && !stopped && n != l.counters.Pending {
+		err = &store.DamagedError{Table: tablePending, Key: numberKey(n), Err: errors.New("it is missing")}
+	}
+	return err
 }
 
 // sealRun makes envelopes of about sealBytes of changes each.
@@ -370,15 +439,20 @@ func (l *loop) refuse(g *group, err error) {
 		l.core.Refuse(p.writer, p.err)
 		l.requeue(g.intents)
 	} else {
-		answer(g.intents, err)
+		l.answer(g.intents, err)
 		l.fault("", err)
 	}
 	l.takeBack()
 }
 
-func answer(intents []*intent, err error) {
+// answer tells the callers of Apply how their edits have ended.
+func (l *loop) answer(intents []*intent, err error) {
 	for _, in := range intents {
-		in.done <- err
+		if err != nil {
+			in.done <- fmt.Errorf("apply %s: %w", in, closed(err))
+			continue
+		}
+		in.done <- nil
 	}
 }
 

@@ -34,7 +34,10 @@ func (l *Local) Get(key string) ([]byte, error) {
 }
 
 // Put sets a key durably; a nil value removes it.
-func (l *Local) Put(_ context.Context, key string, value []byte) error {
+func (l *Local) Put(ctx context.Context, key string, value []byte) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("local %s/%s: %w", l.namespace, key, err)
+	}
 	if strings.ContainsRune(l.namespace, 0) {
 		return fmt.Errorf("%w: namespace %q", ErrBadEdit, l.namespace)
 	}

@@ -86,7 +86,7 @@ func (l *loop) launch() {
 			continue
 		}
 		if g.batch.Len() == 0 {
-			answer(g.intents, nil)
+			l.answer(g.intents, nil)
 			continue
 		}
 		l.flying = g
@@ -107,14 +107,14 @@ func (l *loop) finish(err error) {
 	g := l.flying
 	l.flying = nil
 	if err != nil {
-		answer(g.intents, fmt.Errorf("write: %w", err))
-		l.fault("", err)
+		l.answer(g.intents, fmt.Errorf("write: %w", err))
+		l.fault("", fmt.Errorf("write: %w", err))
 		l.takeBack()
 		return
 	}
 	l.counters = g.next
 	l.print = l.docs.prints.root()
-	answer(g.intents, nil)
+	l.answer(g.intents, nil)
 	l.r.hub.publish(g.events)
 	l.perform(l.core.Step(core.Committed{}))
 	l.perform(l.core.SetBacklog(l.backlog()))
@@ -122,9 +122,7 @@ func (l *loop) finish(err error) {
 
 // takeBack forgets a group that was not written.
 func (l *loop) takeBack() {
-	if err := l.docs.abort(); err != nil {
-		l.fault("", err)
-	}
+	l.docs.abort()
 	l.perform(l.core.Step(core.Aborted{}))
 }
 
@@ -288,12 +286,12 @@ func (l *loop) readHead(h *logHead, out *core.Loaded) bool {
 func (l *loop) shutDown() {
 	if l.flying != nil {
 		err := <-l.r.written
-		answer(l.flying.intents, err)
+		l.answer(l.flying.intents, err)
 		if err == nil {
 			l.r.hub.publish(l.flying.events)
 		}
 	}
-	answer(l.queue, ErrClosed)
+	l.answer(l.queue, ErrClosed)
 	for _, link := range l.links {
 		link.close()
 	}

@@ -35,10 +35,13 @@ func (l *loop) loadMembers() error {
 // saveMembers makes every admitted operation durable, in a transaction of its
 // own, which the loop waits for: membership comes before everything that
 // depends on it.
-func (l *loop) saveMembers() error {
+func (l *loop) saveMembers() error { return l.writeMembers(l.r.id.Ops()) }
+
+// writeMembers writes those of ops that the store does not have.
+func (l *loop) writeMembers(ops [][]byte) error {
 	b := &store.Batch{}
 	var keys [][32]byte
-	for _, op := range l.r.id.Ops() {
+	for _, op := range ops {
 		if key := sha256.Sum256(op); !l.savedOps[key] {
 			b.Put(tableMembers, key[:], op)
 			keys = append(keys, key)
@@ -67,19 +70,35 @@ func (r *Replica) AdmitMembers(ctx context.Context, ops [][]byte) error {
 }
 
 // AddDevice admits the device that a completed pairing asks for, durably,
-// and returns the welcome for it. The other devices are told.
+// and returns the welcome for it. The other devices are told. After an error
+// the device is not a member, and the same request can be tried again; only
+// an error of the disk itself leaves open, until the next Open, whether it is.
 func (r *Replica) AddDevice(ctx context.Context, req *encryption.JoinRequest) (welcome []byte, err error) {
-	e := r.call(ctx, func(l *loop) { welcome, err = l.addDevice(req) })
-	return welcome, errors.Join(e, err)
+	if e := r.call(ctx, func(l *loop) { welcome, err = l.addDevice(req) }); e != nil {
+		err = e
+	}
+	if err != nil {
+		return nil, fmt.Errorf("add device %q: %w", req.Name, closed(err))
+	}
+	return welcome, nil
 }
 
+// addDevice writes the operation before it is admitted: a device that is a
+// member in memory only would be told to others, and be there for good, after
+// the pairing had failed on both ends.
 func (l *loop) addDevice(req *encryption.JoinRequest) ([]byte, error) {
+	if err := l.saveMembers(); err != nil { // what it follows must not be missing
+		return nil, err
+	}
 	op, err := l.r.id.PrepareAdd(req, l.config.Clock())
 	if err != nil {
-		return nil, fmt.Errorf("add device %q: %w", req.Name, err)
+		return nil, err
+	}
+	if err := l.writeMembers([][]byte{op}); err != nil {
+		return nil, err
 	}
 	if err := l.addMembers([][]byte{op}); err != nil {
-		return nil, fmt.Errorf("add device %q: %w", req.Name, err)
+		return nil, err
 	}
 	return l.r.id.Welcome(req)
 }

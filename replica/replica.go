@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -43,9 +44,15 @@ type Replica struct {
 }
 
 // Open opens the replica in dir, making its store on first use, and joins the
-// network. It fails with ErrInUse when another process has it open, with
-// ErrWrongAccount when the store belongs to another account or device, with
-// ErrReadOnly, ErrDiskFull or ErrDamaged.
+// network. It fails with ErrInUse when it is open already, here or in another
+// process, with ErrWrongAccount when the store belongs to another account or
+// device, with ErrReadOnly, ErrDiskFull, or ErrDamaged when a record is
+// damaged that nothing else can be made from. After an error the store is
+// closed and the network is not.
+//
+// A store on a full disk opens as long as the disk has the little that the
+// store itself needs for that: everything can be read, and edits fail with
+// ErrDiskFull until there is room.
 func Open(dir string, c *Config) (*Replica, error) {
 	config, err := c.withDefaults(dir)
 	if err != nil {
@@ -72,7 +79,8 @@ func Open(dir string, c *Config) (*Replica, error) {
 }
 
 // Close ends all sessions, waits for what is being written, and releases the
-// store. Calls that wait get ErrClosed. It is idempotent.
+// store. Edits that are being written get their outcome, all other calls that
+// wait get ErrClosed and did nothing. It is idempotent.
 func (r *Replica) Close() error {
 	r.closing.Do(func() {
 		r.accept()
@@ -105,8 +113,11 @@ func (r *Replica) acceptAll(ctx context.Context) {
 	}
 }
 
-// call runs fn in the loop and waits for it.
+// call runs fn in the loop and waits for it. After an error fn does not run.
 func (r *Replica) call(ctx context.Context, fn func(*loop)) error {
+	if err := ctx.Err(); err != nil {
+		return err // a select would choose either way
+	}
 	finished := make(chan struct{})
 	select {
 	case r.calls <- func(l *loop) { fn(l); close(finished) }:
@@ -140,7 +151,7 @@ func (r *Replica) load() (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	prints, err := loadFingerprint(s)
+	prints, err := openFingerprint(s, r.config.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -158,6 +169,8 @@ func (r *Replica) load() (*loop, error) {
 		savedOps:  map[[32]byte]bool{},
 		comparing: map[[8]byte]*comparison{},
 	}
+	l.docs.remake = l.remake
+	l.docs.reload = func() (*fingerprint, error) { return openFingerprint(s, r.config.Log) }
 	if err := l.loadMembers(); err != nil {
 		return nil, err
 	}
@@ -222,36 +235,69 @@ func loadLedger(s store.Store) (map[encryption.WriterID]encryption.Chain, map[en
 	return chains, announced, nil
 }
 
-// eventBlock is how many event ids are reserved at each opening.
-const eventBlock = 1 << 32
+// eventBlock is how many event ids are reserved at each opening. There are
+// maxBlock blocks in the numbers that JSON carries exactly.
+const (
+	eventBlock = 1 << 32
+	maxBlock   = 1 << 20
+)
 
 // reserveEvents makes sure that event ids grow over restarts, also when the
-// process dies: each opening takes a block of them.
+// process dies: each opening takes a block of them. When the disk is full or
+// the count is damaged it takes one at random that no opening counts up to, so
+// that who resumes from there later gets a gap, and the state can be read now.
 func (r *Replica) reserveEvents() error {
+	var random [8]byte
+	if _, err := io.ReadFull(r.config.Random, random[:]); err != nil {
+		return fmt.Errorf("reserve event ids: %w", err)
+	}
+	spare := maxBlock + binary.BigEndian.Uint64(random[:])%maxBlock
 	var block uint64
-	if _, err := get(r.config.Store, tableMeta, keyEvents, &block); err != nil {
-		return err
+	_, err := get(r.config.Store, tableMeta, keyEvents, &block)
+	if errors.Is(err, ErrDamaged) {
+		r.config.Log.Warn("the count of event ids is damaged; it goes on elsewhere", "err", err)
+		block, err = spare, nil
+	}
+	if err != nil {
+		return fmt.Errorf("reserve event ids: %w", err)
 	}
 	b := &store.Batch{}
 	b.Put(tableMeta, keyEvents, encode(block+1))
-	if err := r.config.Store.Commit(b); err != nil {
-		return err
+	err = r.config.Store.Commit(b)
+	if errors.Is(err, ErrDiskFull) {
+		r.config.Log.Warn("the disk is full: nothing can be changed", "err", err)
+		block, err = spare, nil
+	}
+	if err != nil {
+		return fmt.Errorf("reserve event ids: %w", err)
 	}
 	r.hub = newHub(block*eventBlock + 2)
 	return nil
 }
 
-// Apply makes the edits durable on this device, in order, all or none. It
-// never waits for another device. It fails with ErrBadEdit, before anything
-// is written, when an edit is malformed.
+// Apply makes the edits durable on this device, in order, all or none, however
+// many they are. It never waits for another device.
+//
+// It fails with ErrBadEdit, before anything is written, when an edit is
+// malformed; with ErrNotFound when one names a chat to be pinned beside that
+// is not pinned; with ErrDiskFull, ErrClosed or ErrDamaged. After an error
+// nothing was applied and the replica goes on, but for an error of the disk
+// itself: then it is unknown until the next Open whether the edits, all or
+// none, are there, and every Apply fails until then.
+//
+// When ctx ends before the edits have been taken, nothing was applied.
+// Afterwards Apply waits for their outcome, which no longer depends on ctx.
 func (r *Replica) Apply(ctx context.Context, edits []model.Edit) error {
 	in := &intent{edits: edits, refs: make([]account.Ref, len(edits)), done: make(chan error, 1)}
 	for i, e := range edits {
 		ref, err := account.RefOf(e)
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrBadEdit, err)
+			return badEdit(i, len(edits), err)
 		}
 		in.refs[i] = ref
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("apply %s: %w", in, err)
 	}
 	if len(edits) == 0 {
 		return nil
@@ -259,9 +305,16 @@ func (r *Replica) Apply(ctx context.Context, edits []model.Edit) error {
 	select {
 	case r.intents <- in:
 	case <-ctx.Done():
-		return ctx.Err()
+		return fmt.Errorf("apply %s: %w", in, ctx.Err())
 	case <-r.done:
-		return ErrClosed
+		return fmt.Errorf("apply %s: %w", in, ErrClosed)
 	}
 	return <-in.done
+}
+
+func badEdit(i, of int, err error) error {
+	if of == 1 {
+		return fmt.Errorf("%w: %w", ErrBadEdit, err)
+	}
+	return fmt.Errorf("%w: number %d of %d: %w", ErrBadEdit, i+1, of, err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"net"
 	"testing"
 	"time"
@@ -41,17 +42,23 @@ func (c *cable) Accept(ctx context.Context) (io.ReadWriteCloser, encryption.Peer
 
 func (c *cable) Close() error { close(c.closed); return nil }
 
-// device is a replica on a memory store.
+// device is a replica on a store that a test can spoil.
 type device struct {
 	*replica.Replica
 	id    *encryption.Identity
 	cable *cable
+	store *faulty
 }
 
 func open(t *testing.T, id *encryption.Identity) *device {
 	t.Helper()
-	d := &device{id: id, cable: newCable()}
-	r, err := replica.Open(t.TempDir(), &replica.Config{Identity: id, Network: d.cable, Store: store.NewMemory()})
+	return openOn(t, id, newFaulty(store.NewMemory()))
+}
+
+func openOn(t *testing.T, id *encryption.Identity, s *faulty) *device {
+	t.Helper()
+	d := &device{id: id, cable: newCable(), store: s}
+	r, err := replica.Open(t.TempDir(), &replica.Config{Identity: id, Network: d.cable, Store: s})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,17 +67,45 @@ func open(t *testing.T, id *encryption.Identity) *device {
 	return d
 }
 
+// single returns a device that is alone in its account.
+func single(t *testing.T) *device {
+	t.Helper()
+	return open(t, create(t))
+}
+
+// start is when the accounts of tests begin.
+var start = time.UnixMilli(1_700_000_000_000)
+
+func create(t *testing.T) *encryption.Identity {
+	t.Helper()
+	id, _, err := encryption.Create(t.TempDir(), key(), &encryption.CreateOptions{Name: "a", Now: start})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// try fails the test at an error.
+func try(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func key() encryption.Unlock { return encryption.UnlockKey(make([]byte, 32)) }
 
 // pair returns two devices of one account that are not connected.
 func pair(t *testing.T) (a, b *device) {
 	t.Helper()
-	id, _, err := encryption.Create(t.TempDir(), key(), &encryption.CreateOptions{Name: "a", Now: time.Now()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	a = open(t, id)
-	j, err := encryption.NewJoiner(&encryption.JoinOptions{Name: "b"})
+	a = single(t)
+	return a, open(t, join(t, a, "b"))
+}
+
+// join adds a device to the account of a.
+func join(t *testing.T, a *device, name string) *encryption.Identity {
+	t.Helper()
+	j, err := encryption.NewJoiner(&encryption.JoinOptions{Name: name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +121,7 @@ func pair(t *testing.T) (a, b *device) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a, open(t, other)
+	return other
 }
 
 // connect joins two devices by a pipe and returns what cuts it.
@@ -114,26 +149,32 @@ func inSync(t *testing.T, a, b *device) {
 	}
 }
 
+// await reads events until one is wanted, and returns it.
+func await(t *testing.T, events iter.Seq[model.Event], wanted func(model.Event) bool) model.Event {
+	t.Helper()
+	for ev := range events {
+		if wanted(ev) {
+			return ev
+		}
+	}
+	t.Fatal("the events ended")
+	return model.Event{}
+}
+
 // Edits made apart, on the same chat, merge: the read mark is the later one,
 // and neither the mute nor the archive is lost.
 func TestEditsMadeApartMerge(t *testing.T) {
 	a, b := pair(t)
 	chat := "signal:+4912345"
-	try := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	try(a.Chat(chat).MarkRead(t.Context(), account.Position{Time: 2000, ID: "m2"}))
-	try(a.Chat(chat).Mute(t.Context(), model.Forever))
-	try(b.Chat(chat).MarkRead(t.Context(), account.Position{Time: 1000, ID: "m1"}))
-	try(b.Chat(chat).Archive(t.Context(), nil))
+	try(t, a.Chat(chat).MarkRead(t.Context(), account.Position{Time: 2000, ID: "m2"}))
+	try(t, a.Chat(chat).Mute(t.Context(), model.Forever))
+	try(t, b.Chat(chat).MarkRead(t.Context(), account.Position{Time: 1000, ID: "m1"}))
+	try(t, b.Chat(chat).Archive(t.Context(), nil))
 	connect(a, b)
 	inSync(t, a, b)
 	for _, d := range []*device{a, b} {
 		c, err := d.GetChat(t.Context(), chat)
-		try(err)
+		try(t, err)
 		if c.Read == nil || c.Read.ID != "m2" || c.MutedUntil != model.Forever || !c.Archived {
 			t.Errorf("chat is %+v", c)
 		}
@@ -169,11 +210,9 @@ func TestLiveEditsArriveAsEvents(t *testing.T) {
 	if err := a.Settings("account").Set(t.Context(), "theme", "dark"); err != nil {
 		t.Fatal(err)
 	}
-	for ev := range events {
-		if ev.Kind == "setting" && ev.Entity == "theme" && ev.Device == a.id.Device().String() {
-			break
-		}
-	}
+	await(t, events, func(ev model.Event) bool {
+		return ev.Kind == "setting" && ev.Entity == "theme" && ev.Device == a.id.Device().String()
+	})
 	cut()
 	if err := b.Settings("account").Set(t.Context(), "theme", "light"); err != nil {
 		t.Fatal(err)

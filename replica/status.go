@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/starling-sync/starling/crdt/account"
 	"github.com/starling-sync/starling/crdt/model"
@@ -15,13 +16,13 @@ import (
 // Status returns what the replica knows of itself and the other devices.
 // How it can be reached is for the owner of the network to add.
 func (r *Replica) Status(ctx context.Context) (model.Status, error) {
-	names, err := r.deviceNames()
+	names, err := r.deviceNames(ctx)
 	if err != nil {
 		return model.Status{}, err
 	}
 	s := model.Status{Account: r.id.Account().String(), Device: r.id.Device().String()}
 	if err := r.call(ctx, func(l *loop) { l.status(&s) }); err != nil {
-		return s, err
+		return s, fmt.Errorf("status: %w", err)
 	}
 	for _, d := range names {
 		if d.ID == s.Device {
@@ -31,7 +32,7 @@ func (r *Replica) Status(ctx context.Context) (model.Status, error) {
 		s.Peers = append(s.Peers, r.peer(d, s.Peers))
 	}
 	s.Peers = namedPeers(s.Peers)
-	return s, r.count(&s.Counts)
+	return s, r.count(ctx, &s.Counts)
 }
 
 // status fills in what the loop owns. Connected peers come first, without
@@ -83,12 +84,12 @@ func namedPeers(all []model.Peer) []model.Peer {
 	return named
 }
 
-func (r *Replica) count(c *model.Counts) error {
-	labels, err := readList[model.Label](r, account.KindLabels)
+func (r *Replica) count(ctx context.Context, c *model.Counts) error {
+	labels, err := readList[model.Label](ctx, r, account.KindLabels)
 	if err != nil {
 		return err
 	}
-	settings, err := readList[model.Setting](r, account.KindSettings)
+	settings, err := readList[model.Setting](ctx, r, account.KindSettings)
 	if err != nil {
 		return err
 	}
@@ -113,7 +114,7 @@ func countIndex(s store.Store, kind account.Kind) (n int, err error) {
 
 // ListDevices returns the members of the account by id.
 func (r *Replica) ListDevices(ctx context.Context) ([]model.Device, error) {
-	names, err := r.deviceNames()
+	names, err := r.deviceNames(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -124,13 +125,16 @@ func (r *Replica) ListDevices(ctx context.Context) ([]model.Device, error) {
 		}
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list devices: %w", err)
 	}
-	members := r.id.Members()
-	devices := make([]model.Device, 0, len(members))
-	for i, m := range members {
+	devices := make([]model.Device, 0, len(names))
+	for _, name := range names {
+		m, ok := r.member(name.ID)
+		if !ok {
+			continue
+		}
 		d := model.Device{
-			ID: m.ID.String(), Name: names[i].Name, AddedAt: model.Time(m.AddedAt),
+			ID: name.ID, Name: name.Name, AddedAt: model.Time(m.AddedAt),
 			Self: m.ID == r.id.Device(), Connected: connected[m.ID.String()],
 		}
 		if !m.AddedBy.IsZero() {
@@ -144,6 +148,14 @@ func (r *Replica) ListDevices(ctx context.Context) ([]model.Device, error) {
 	return devices, nil
 }
 
+func (r *Replica) member(id string) (encryption.Member, bool) {
+	d, err := encryption.ParseDeviceID(id)
+	if err != nil {
+		return encryption.Member{}, false
+	}
+	return r.id.Member(d)
+}
+
 // waiter is a caller of WaitInSync.
 type waiter struct {
 	device encryption.DeviceID
@@ -155,16 +167,23 @@ type waiter struct {
 func (r *Replica) WaitInSync(ctx context.Context, device encryption.DeviceID) error {
 	w := &waiter{device: device, done: make(chan error, 1)}
 	if err := r.call(ctx, func(l *loop) { l.waiters = append(l.waiters, w); l.progress() }); err != nil {
-		return err
+		return fmt.Errorf("wait for device %s: %w", device, err)
 	}
 	select {
 	case err := <-w.done:
 		return err
 	case <-ctx.Done():
+		r.leave(ctx, func(l *loop) { l.waiters = slices.DeleteFunc(l.waiters, func(o *waiter) bool { return o == w }) })
 		return fmt.Errorf("wait for device %s: %w", device, ctx.Err())
 	case <-r.done:
-		return ErrClosed
+		return fmt.Errorf("wait for device %s: %w", device, ErrClosed)
 	}
+}
+
+// leave runs fn in the loop for a caller whose context has ended. When the
+// replica is closed there is nothing left to undo.
+func (r *Replica) leave(ctx context.Context, fn func(*loop)) {
+	_ = r.call(context.WithoutCancel(ctx), fn)
 }
 
 // progress answers the waiters whose device is in sync.

@@ -3,36 +3,40 @@ package replica
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/starling-sync/starling/crdt"
 	"github.com/starling-sync/starling/crdt/account"
+	"github.com/starling-sync/starling/crdt/change"
 	"github.com/starling-sync/starling/crdt/model"
-	"github.com/starling-sync/starling/encryption"
-	"github.com/starling-sync/starling/replica/internal/core"
-	"github.com/starling-sync/starling/replica/internal/wire"
 	"github.com/starling-sync/starling/replica/store"
 )
 
-// maxProblems bounds the lines of one verification.
+// maxProblems bounds the lines of one verification. One more says how many
+// were left out.
 const maxProblems = 100
 
 // Verify opens every envelope again and checks signatures and chains, loads
 // every document and compares it with its index entry and the fingerprint,
 // and asks every connected device for its fingerprint. Problems are in the
-// result; the error says that the check itself could not be made.
+// result; the error says that the check itself could not be made. Edits wait
+// meanwhile; it ends with ctx.
 func (r *Replica) Verify(ctx context.Context) (model.Verification, error) {
 	v := model.Verification{Problems: []string{}, Peers: []model.PeerVerification{}}
+	check := &verification{Verification: &v, ended: ctx.Err, seen: map[account.DocumentID]bool{}}
 	var err error
-	if e := r.call(ctx, func(l *loop) { err = l.verify(&v) }); e != nil || err != nil {
-		return v, errors.Join(e, err)
+	if e := r.call(ctx, func(l *loop) { err = l.verify(check) }); e != nil {
+		err = e
 	}
-	if err := r.verifyPeers(ctx, &v); err != nil {
-		return v, err
+	if err == nil {
+		err = r.verifyPeers(ctx, &v)
+	}
+	if err != nil {
+		return v, fmt.Errorf("verify: %w", closed(err))
 	}
 	v.OK = len(v.Problems) == 0
 	for _, p := range v.Peers {
@@ -48,88 +52,115 @@ const (
 	resultNotComparable = "not comparable"
 )
 
-func problem(v *model.Verification, format string, args ...any) {
+// verification is one in the making.
+type verification struct {
+	*model.Verification
+	ended func() error // of the caller's context
+	left  int          // problems that had no room
+	seen  map[account.DocumentID]bool
+	wrong []account.DocumentID // whose records could not be read
+}
+
+func (v *verification) problem(format string, args ...any) {
 	if len(v.Problems) < maxProblems {
 		v.Problems = append(v.Problems, fmt.Sprintf(format, args...))
+		return
 	}
+	v.left++
 }
 
 // verify checks the store at one point between two groups. What is in flight
 // may be there or not, so it is waited for.
-func (l *loop) verify(v *model.Verification) error {
+func (l *loop) verify(v *verification) error {
 	if l.flying != nil {
 		l.finish(<-l.r.written)
 	}
-	print := l.docs.prints.root()
-	v.Fingerprint = fmt.Sprintf("%x", print)
-	if err := l.verifyLog(v); err != nil {
-		return err
+	v.Fingerprint = fmt.Sprintf("%x", l.print)
+	for _, part := range []func(*verification) error{l.verifyLog, l.verifyPending, l.verifyDocuments, l.verifyIndex, l.verifyRest} {
+		if err := part(v); err != nil {
+			return err
+		}
 	}
-	return l.verifyDocuments(v)
+	if v.left > 0 {
+		v.Problems = append(v.Problems, fmt.Sprintf("and %d more problems", v.left))
+	}
+	return nil
 }
 
-func (l *loop) verifyLog(v *model.Verification) error {
-	chains := map[encryption.WriterID]encryption.Chain{}
+// verifyLog says of each writer what is wrong first; what follows in its log
+// cannot be checked without it.
+func (l *loop) verifyLog(v *verification) error {
+	a, broken := newAudit(l.r.id), map[string]bool{}
 	err := l.config.Store.Scan(tableLog, nil, nil, func(key, value []byte) error {
 		v.Envelopes++
-		if err := l.verifyEnvelope(chains, value); err != nil {
-			problem(v, "envelope %x: %v", key, err)
+		writer := string(key[:min(len(key), 16)])
+		if broken[writer] {
+			return v.ended()
 		}
-		return nil
+		if _, _, err := a.open(value); err != nil {
+			broken[writer] = true
+			v.problem("envelope %x: %v", key, err)
+		}
+		return v.ended()
 	})
-	if err := noteDamage(v, "envelope", err); err != nil {
+	damaged, err := damagedRecords(err)
+	if err != nil {
 		return err
+	}
+	for _, d := range damaged {
+		v.problem("envelope %x: %v", d.Key, d)
 	}
 	for _, w := range l.core.Writers() {
-		if got, want := chains[w].Seq, l.core.Seq(w); got != want {
-			problem(v, "log of writer %s: %d envelopes in order, %d expected", w, got, want)
+		if got, want := a.chains[w].Seq, l.core.Seq(w); got != want {
+			v.problem("log of writer %s: %d envelopes in order, %d expected", w, got, want)
 		}
 	}
 	return nil
 }
 
-func (l *loop) verifyEnvelope(chains map[encryption.WriterID]encryption.Chain, value []byte) error {
-	var rec logRecord
-	if err := cbor.Unmarshal(value, &rec); err != nil {
-		return err
+func (l *loop) verifyPending(v *verification) error {
+	err := l.eachPending(func(_ []byte, c localChange) error {
+		if _, err := change.Parse(c.raw); err != nil {
+			v.problem("change of %s that waits to be sealed: %v", c.ref, err)
+		}
+		return v.ended()
+	})
+	if errors.Is(err, store.ErrDamaged) {
+		v.problem("changes that wait to be sealed: %v", err)
+		return nil
 	}
-	u, err := l.r.id.OpenEnvelope(rec.Raw)
-	if err != nil {
-		return err
-	}
-	var prior *encryption.Chain
-	if c, ok := chains[u.Writer]; ok {
-		prior = &c
-	}
-	c, hash, err := u.Verify(l.r.id, prior)
-	if err != nil {
-		return err
-	}
-	chains[u.Writer] = encryption.Chain{Device: c.Device, Seq: c.Seq, Head: hash, Members: c.Members}
-	return nil
+	return err
 }
 
-func (l *loop) verifyDocuments(v *model.Verification) error {
+func (l *loop) verifyDocuments(v *verification) error {
 	sums := &fingerprint{}
 	err := l.config.Store.Scan(tableDocs, nil, nil, func(key, value []byte) error {
 		v.Documents++
 		var rec docRecord
 		if err := cbor.Unmarshal(value, &rec); err != nil || len(key) != 16 {
-			problem(v, "document %x: malformed record", key)
-			return nil
+			v.problem("document %x: malformed record", key)
+			return v.ended()
 		}
 		id := account.DocumentID(key)
+		v.seen[id] = true
 		sums.replace(id, [32]byte{}, rec.Leaf)
 		if err := l.verifyDocument(id, &rec); err != nil {
-			problem(v, "%s: %v", rec.ref(), err)
+			v.problem("%s: %v", rec.ref(), err)
 		}
-		return nil
+		return v.ended()
 	})
-	if err := noteDamage(v, "document", err); err != nil {
+	damaged, err := damagedRecords(err)
+	if err != nil {
 		return err
 	}
-	if sums.root() != l.docs.prints.root() {
-		problem(v, "fingerprint: it does not match the documents")
+	for _, d := range damaged {
+		v.problem("document %x: %v", d.Key, d)
+		if len(d.Key) == 16 {
+			v.wrong = append(v.wrong, account.DocumentID(d.Key))
+		}
+	}
+	if sums.root() != l.print {
+		v.problem("fingerprint: it does not match the documents")
 	}
 	return nil
 }
@@ -160,98 +191,49 @@ func (l *loop) verifyDocument(id account.DocumentID, rec *docRecord) error {
 	return nil
 }
 
-// noteDamage turns records that a scan left out into problems.
-func noteDamage(v *model.Verification, what string, err error) error {
+// verifyIndex says what the documents are about that cannot be read, and which
+// are missing: their records name only a hash. Damaged entries were named with
+// their documents.
+func (l *loop) verifyIndex(v *verification) error {
+	err := l.config.Store.Scan(tableIndex, nil, nil, func(key, _ []byte) error {
+		if len(key) == 0 {
+			v.problem("index: an entry without a kind")
+			return v.ended()
+		}
+		ref := account.Ref{Kind: account.Kind(key[0]), Entity: string(key[1:])}
+		switch id := ref.ID(l.docs.account); {
+		case slices.Contains(v.wrong, id):
+			v.problem("%s: its document %s is damaged", ref, id)
+		case !v.seen[id]:
+			v.problem("%s: its document %s is missing", ref, id)
+		}
+		return v.ended()
+	})
+	_, err = damagedRecords(err)
+	return err
+}
+
+// verifyRest reads the records that the replica has in memory while it runs.
+func (l *loop) verifyRest(v *verification) error {
+	for _, t := range []store.Table{tableMeta, tableMembers, tableChains, tablePrints, tableLocal} {
+		err := l.config.Store.Scan(t, nil, nil, func(_, _ []byte) error { return v.ended() })
+		damaged, err := damagedRecords(err)
+		if err != nil {
+			return err
+		}
+		for _, d := range damaged {
+			v.problem("%v", d)
+		}
+	}
+	return nil
+}
+
+// damagedRecords returns the records that a scan left out, or the error that
+// ended it early.
+func damagedRecords(err error) ([]*store.DamagedError, error) {
 	var damaged *store.DamagedScan
 	if !errors.As(err, &damaged) || damaged.Err != nil {
-		return err
+		return nil, err
 	}
-	for _, d := range damaged.Records {
-		problem(v, "%s %x: %v", what, d.Key, d)
-	}
-	return nil
-}
-
-// comparison is a question to all connected devices for their fingerprints.
-type comparison struct {
-	waiting map[core.SessionID]bool
-	digest  [32]byte
-	print   [32]byte
-	results []model.PeerVerification
-	done    chan struct{} // closed when nobody is waited for
-}
-
-func (r *Replica) verifyPeers(ctx context.Context, v *model.Verification) error {
-	var nonce [8]byte
-	rand.Read(nonce[:]) // crypto/rand.Read never fails
-	var c *comparison
-	if err := r.call(ctx, func(l *loop) { c = l.compareAll(nonce) }); err != nil {
-		return err
-	}
-	select {
-	case <-c.done:
-	case <-ctx.Done():
-		return fmt.Errorf("compare with connected devices: %w", ctx.Err())
-	case <-r.done:
-		return ErrClosed
-	}
-	v.Peers = append(v.Peers, c.results...)
-	return nil
-}
-
-func (l *loop) compareAll(nonce [8]byte) *comparison {
-	c := &comparison{
-		waiting: map[core.SessionID]bool{}, digest: l.core.Digest(), print: l.print,
-		done: make(chan struct{}),
-	}
-	for _, p := range l.core.Peers() {
-		if p.Known {
-			c.waiting[p.Session] = true
-		}
-	}
-	l.comparing[nonce] = c
-	l.perform(l.core.Step(core.CompareAll{Nonce: nonce}))
-	l.settle(nonce)
-	return c
-}
-
-func (l *loop) answerCompare(e core.AnswerCompare) {
-	l.send(core.Send{Session: e.Session, Message: &wire.Compared{
-		Nonce: e.Nonce, Digest: l.core.Digest(), Fingerprint: l.print,
-	}})
-}
-
-func (l *loop) compared(e core.PeerCompared) {
-	c := l.comparing[e.Answer.Nonce]
-	if c == nil || !c.waiting[e.Session] {
-		return
-	}
-	delete(c.waiting, e.Session)
-	result := resultNotComparable
-	if e.Answer.Digest == c.digest {
-		result = resultEqual
-		if e.Answer.Fingerprint != c.print {
-			result = resultDifferent
-		}
-	}
-	c.results = append(c.results, model.PeerVerification{Device: e.Device.String(), Result: result})
-	l.settle(e.Answer.Nonce)
-}
-
-// settle ends comparisons that wait for nobody any more.
-func (l *loop) settle(nonce [8]byte) {
-	if c := l.comparing[nonce]; c != nil && len(c.waiting) == 0 {
-		delete(l.comparing, nonce)
-		close(c.done)
-	}
-}
-
-// forget stops waiting for the answers of a session that has ended.
-func (l *loop) forget(id core.SessionID) {
-	for nonce, c := range l.comparing {
-		if c.waiting[id] {
-			delete(c.waiting, id)
-			l.settle(nonce)
-		}
-	}
+	return damaged.Records, nil
 }

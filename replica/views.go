@@ -2,6 +2,7 @@ package replica
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -67,6 +68,9 @@ func (v *views) reset() { v.pins = nil }
 
 // place fills in where an edit of a pin puts it.
 func (v *views) place(s store.Store, e model.Edit, w crdt.Writer) (model.Edit, error) {
+	if e.Op == model.ChatUnpin {
+		delete(v.pins, e.ID) // for the next edit of this group
+	}
 	if e.Op != model.ChatPin || e.Order != "" {
 		return e, nil
 	}
@@ -88,6 +92,8 @@ func (v *views) place(s store.Store, e model.Edit, w crdt.Writer) (model.Edit, e
 	return e, nil
 }
 
+// loadPins reads the pinned chats. One whose index entry is damaged is left
+// out: where another pin goes beside it matters less than that it can be set.
 func (v *views) loadPins(s store.Store) error {
 	if v.pins != nil {
 		return nil
@@ -99,7 +105,8 @@ func (v *views) loadPins(s store.Store) error {
 		}
 		return nil
 	})
-	if err != nil {
+	var damaged *store.DamagedScan
+	if err != nil && (!errors.As(err, &damaged) || damaged.Err != nil) {
 		return fmt.Errorf("read pinned chats: %w", err)
 	}
 	v.pins = pins

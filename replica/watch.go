@@ -35,7 +35,7 @@ func (r *Replica) Watch(ctx context.Context, from Cursor) iter.Seq[model.Event] 
 				if !ok {
 					break
 				}
-				if !yield(ev) {
+				if ctx.Err() != nil || !yield(ev) {
 					return
 				}
 			}
@@ -66,9 +66,9 @@ func (r *Replica) Events(ctx context.Context, after uint64) iter.Seq2[model.Even
 // hub keeps the newest events and wakes those who read them.
 type hub struct {
 	mu       sync.Mutex
-	ring     []model.Event // guarded by mu; consecutive ids, the oldest first
-	upcoming uint64        // guarded by mu; id of the next event
-	subs     map[*subscriber]struct{}
+	ring     []model.Event            // guarded by mu; consecutive ids, the oldest first
+	upcoming uint64                   // guarded by mu; id of the next event
+	subs     map[*subscriber]struct{} // guarded by mu
 }
 
 type subscriber struct {

@@ -30,6 +30,9 @@ type Config struct {
 	// Locker locks and unlocks the daemon. Default: none, and the paths for
 	// it answer with the code unreachable.
 	Locker client.Locker
+	// Keeper manages the devices and keys of the account. Default: none,
+	// likewise.
+	Keeper client.Keeper
 }
 
 func (c *Config) withDefaults() Config {

@@ -55,7 +55,7 @@ func TestLockNeedsALocker(t *testing.T) {
 func TestKeyPrintsRedacted(t *testing.T) {
 	k := client.Key{Passphrase: "secret", KeyFile: "secret", KeychainKey: "secret"}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-		if s := fmt.Sprintf(verb, k); strings.Contains(s, "secret") || strings.Contains(s, fmt.Sprintf("%x", "secret")) {
+		if s := fmt.Sprintf(verb, k) + fmt.Sprintf(verb, client.Recovery{Words: []string{"secret"}}); strings.Contains(s, "secret") || strings.Contains(s, fmt.Sprintf("%x", "secret")) {
 			t.Errorf("%s prints %s", verb, s)
 		}
 	}

@@ -46,6 +46,9 @@ var described = map[string]reflect.Type{
 	"PeerVerification": reflect.TypeFor[model.PeerVerification](),
 	"Position":         reflect.TypeFor[model.Position](),
 	"Problem":          reflect.TypeFor[client.Problem](),
+	"Recovery":         reflect.TypeFor[client.Recovery](),
+	"Removal":          reflect.TypeFor[model.Removal](),
+	"Removals":         reflect.TypeFor[removals](),
 	"Setting":          reflect.TypeFor[model.Setting](),
 	"State":            reflect.TypeFor[model.State](),
 	"Status":           reflect.TypeFor[model.Status](),
@@ -315,7 +318,7 @@ func request(h http.Handler, method, target, body string) *httptest.ResponseReco
 func TestAnswersAreDescribed(t *testing.T) {
 	root := readDescription(t)
 	api := apitest.New(nil)
-	h := New(api, api, &Config{Locker: &apitest.Locker{}})
+	h := New(api, api, &Config{Locker: &apitest.Locker{}, Keeper: api})
 	for range 2 { // the second finds the invite with the digits
 		if _, err := api.Invite(t.Context()); err != nil {
 			t.Fatal(err)
@@ -343,6 +346,11 @@ func TestAnswersAreDescribed(t *testing.T) {
 		{"GET", "/v1/contacts", "", ""}, {"GET", "/v1/contacts/{id}", "/v1/contacts/k", ""}, {"GET", "/v1/settings", "", ""},
 		{"GET", "/v1/labels", "", ""}, {"GET", "/v1/devices", "", ""}, {"GET", "/v1/state", "", ""},
 		{"GET", "/v1/status", "", ""}, {"POST", "/v1/verify", "", "{}"},
+		{"POST", "/v1/devices/{id}/readd", "/v1/devices/" + apitest.Orphan + "/readd", ""},
+		{"DELETE", "/v1/devices/{id}", "/v1/devices/" + apitest.Orphan, ""}, {"DELETE", "/v1/devices/{id}", "/v1/devices/x", ""},
+		{"GET", "/v1/removals", "", ""}, {"POST", "/v1/rotate", "", ""}, {"POST", "/v1/backup", "", ""},
+		{"POST", "/v1/recover", "", `{"words":["x"],"devices":[]}`}, {"POST", "/v1/recover", "", `{"words":["` + apitest.Word + `"],"devices":["` + apitest.Device + `"]}`},
+		{"POST", "/v1/words", "", `{"words":["` + apitest.Word + `"]}`},
 		{"POST", "/v1/lock", "", "{}"}, {"POST", "/v1/unlock", "", `{"passphrase":"x"}`}, {"POST", "/v1/unlock", "", "{}"},
 	} {
 		target := c.target
@@ -386,6 +394,9 @@ func answerFits(root, operation object, w *httptest.ResponseRecorder) error {
 	media, ok := content[w.Header().Get("Content-Type")].(object)
 	if !ok {
 		return fmt.Errorf("media type %q is not described", w.Header().Get("Content-Type"))
+	}
+	if w.Header().Get("Content-Type") == "application/octet-stream" {
+		return nil // no JSON to compare
 	}
 	var v any
 	if err := json.NewDecoder(bytes.NewReader(w.Body.Bytes())).Decode(&v); err != nil {

@@ -37,6 +37,13 @@ func (s *server) routes() []route {
 		{http.MethodGet, "/v1/invites/{id}", nil, s.awaitInvite},
 		{http.MethodDelete, "/v1/invites/{id}", nil, s.cancelInvite},
 		{http.MethodPost, "/v1/invites/{id}/confirm", nil, s.confirmInvite},
+		{http.MethodDelete, "/v1/devices/{id}", nil, s.removeDevice},
+		{http.MethodPost, "/v1/devices/{id}/readd", nil, s.readdDevice},
+		{http.MethodGet, "/v1/removals", nil, s.listRemovals},
+		{http.MethodPost, "/v1/recover", nil, s.recover},
+		{http.MethodPost, "/v1/words", nil, s.words},
+		{http.MethodPost, "/v1/rotate", nil, s.rotate},
+		{http.MethodPost, "/v1/backup", nil, s.backup},
 		{http.MethodPost, "/v1/lock", nil, s.lock},
 		{http.MethodPost, "/v1/unlock", nil, s.unlock},
 	}

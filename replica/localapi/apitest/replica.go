@@ -48,6 +48,7 @@ type Replica struct {
 	invite   *invite       // the newest, nil before the first
 	invites  int           // opened so far
 	watchers int           // loops over Events that are running
+	removals []model.Removal
 }
 
 var (

@@ -52,7 +52,8 @@ func program(ts *testscript.TestScript, args ...string) *exec.Cmd {
 }
 
 // up NAME [ARGS…] starts a daemon on loopback and waits until it is ready. It
-// sets NAME_addr to its TCP address and NAME_port to the port of that.
+// sets NAME_addr to its TCP address, NAME_port to the port of that, and
+// NAME_quic to its address for QUIC.
 func cmdUp(ts *testscript.TestScript, _ bool, args []string) {
 	name := args[0]
 	flags := append([]string{"up", "--listen", "127.0.0.1:0", "--no-discovery"}, args[1:]...)
@@ -72,9 +73,12 @@ func cmdUp(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	ts.Check(json.Unmarshal(line, &ready))
 	for _, addr := range ready.Addrs {
-		if parts := strings.Split(addr, "/"); len(parts) > 4 && parts[3] == "tcp" {
+		switch parts := strings.Split(addr, "/"); {
+		case len(parts) > 4 && parts[3] == "tcp":
 			ts.Setenv(name+"_addr", addr)
 			ts.Setenv(name+"_port", parts[4])
+		case len(parts) > 4 && parts[3] == "udp":
+			ts.Setenv(name+"_quic", addr)
 		}
 	}
 }

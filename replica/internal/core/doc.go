@@ -11,6 +11,13 @@
 // one stream to one other device. The Exchange has one Ledger and the
 // sessions.
 //
+// What is distrusted. A writer is frozen, for every device, only by proof: two
+// envelopes under one number that both verify, or one that verifies and does
+// not apply. What another device merely says, or sends in a writer's name
+// and does not verify, is a dispute with that device: this writer's log is no
+// more exchanged with it, and goes on with others. Neither outlives the
+// process; it comes about again when there is reason.
+//
 // The contract of the host, which owns an Exchange in one goroutine:
 //
 //  1. Feed every event through Step and perform the effects in their order.

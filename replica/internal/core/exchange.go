@@ -58,6 +58,11 @@ func (x *Exchange) Step(ev Event) []Effect {
 	case CompareAll:
 		x.compareAll(ev.Nonce)
 	}
+	return x.effects()
+}
+
+// effects returns those since it was called last.
+func (x *Exchange) effects() []Effect {
 	out := x.out
 	x.out = nil
 	return out
@@ -74,7 +79,7 @@ func (x *Exchange) ordered() []*session {
 	return all
 }
 
-// Connected says whether a device has greeted us, so that sealing pays.
+// Greeted says whether a device has greeted us, so that sealing pays.
 func (x *Exchange) Greeted() bool {
 	for _, s := range x.ordered() {
 		if s.greeted {
@@ -86,7 +91,7 @@ func (x *Exchange) Greeted() bool {
 
 func (x *Exchange) connected(ev Connected) {
 	s := newSession(ev.Session, ev.Device)
-	s.offered = x.Digest()
+	s.offered, s.members = x.Digest(), x.id.MembershipDigest()
 	s.snapshot = map[encryption.WriterID]uint64{}
 	for _, w := range x.Writers() {
 		s.snapshot[w] = x.Seq(w)
@@ -97,7 +102,7 @@ func (x *Exchange) connected(ev Connected) {
 }
 
 func (x *Exchange) received(s *session, m wire.Message) {
-	if _, hello := m.(*wire.Hello); hello == s.greeted {
+	if !s.inTurn(m) {
 		x.drop(s, fmt.Errorf("message of type %d out of turn", m.Type()))
 		return
 	}
@@ -133,6 +138,9 @@ func (x *Exchange) greeted(s *session, m *wire.Hello) {
 		for w, seq := range s.snapshot { // order-free: each entry is learnt apart
 			s.learn(w, seq)
 		}
+		if s.members != x.id.MembershipDigest() {
+			x.emit(Send{s.id, &wire.Members{Ops: x.id.Ops()}})
+		}
 		x.pump(s)
 		x.emit(Progress{s.id})
 		return
@@ -149,7 +157,7 @@ func (x *Exchange) frontier(s *session, m *wire.Frontier) {
 	for _, e := range m.Entries {
 		w := encryption.WriterID(e.Writer)
 		if c := x.durable[w]; c.Seq == e.Seq && c.Head != e.Head {
-			x.freeze(s, w, fmt.Errorf("writer %x signed two different envelopes numbered %d", w[:4], e.Seq))
+			x.dispute(s.device, w, e.Seq, errOther)
 		}
 		s.learn(w, e.Seq)
 	}
@@ -161,11 +169,12 @@ func (x *Exchange) frontier(s *session, m *wire.Frontier) {
 	x.emit(Progress{s.id})
 }
 
-// freeze stops accepting envelopes of a writer that contradicted itself.
-func (x *Exchange) freeze(s *session, w encryption.WriterID, err error) {
-	if x.frozen[w] == nil {
-		x.frozen[w] = err
-		x.emit(Report{s.device, err})
+// dispute stops the exchange of a writer's log with a device whose version
+// of it is not ours. The person is told once.
+func (x *Exchange) dispute(d encryption.DeviceID, w encryption.WriterID, seq uint64, err error) {
+	if at := (dispute{d, w}); !x.disputed[at] {
+		x.disputed[at] = true
+		x.emit(Report{d, fmt.Errorf("envelope %d of writer %x: %w", seq, w[:4], err)})
 	}
 }
 
@@ -174,6 +183,8 @@ func (x *Exchange) envelope(s *session, m *wire.Envelope) {
 	switch {
 	case errors.Is(err, errDuplicate):
 		x.duplicate(s, w, seq)
+	case errors.Is(err, errOther):
+		x.dispute(s.device, w, seq, err)
 	case errors.Is(err, errFrozen):
 	case err != nil:
 		x.emit(Report{s.device, err})
@@ -197,26 +208,40 @@ func (x *Exchange) duplicate(s *session, w encryption.WriterID, seq uint64) {
 func (x *Exchange) ack(s *session, m *wire.Ack) {
 	s.backlog = s.backlog && len(m.Entries) > 0
 	for _, e := range m.Entries {
-		s.learn(encryption.WriterID(e.Writer), e.Seq)
+		// Nobody holds what we never had; taking it would let a device fill
+		// our memory with writers.
+		if w := encryption.WriterID(e.Writer); x.durable[w].Seq > 0 {
+			s.learn(w, e.Seq)
+		}
 	}
 	s.settle()
 	x.pump(s)
 	x.emit(Progress{s.id})
 }
 
-// pump asks for what the other end lacks and the window has room for.
+// pump asks for what the other end lacks and the window has room for. When
+// it lacks nothing, it is told that the backlog is sent, if it waits for that.
 func (x *Exchange) pump(s *session) {
-	if !s.known || s.inflight >= window {
+	if !s.known || s.inflight >= x.limits.window {
 		return
 	}
-	load := Load{Session: s.id, Bytes: min(loadBytes, window-s.inflight)}
+	load := Load{Session: s.id, Bytes: min(x.limits.load, x.limits.window-s.inflight)}
+	withheld := false
 	for _, w := range x.Writers() {
-		if s.sent[w] < x.durable[w].Seq && !s.missing[w] {
+		switch {
+		case s.sent[w] >= x.durable[w].Seq:
+		case s.missing[w] || x.disputed[dispute{s.device, w}]:
+			withheld = true
+		default:
 			load.From = append(load.From, wire.Acked{Writer: w, Seq: s.sent[w] + 1})
 		}
 	}
-	if len(load.From) > 0 {
+	switch {
+	case len(load.From) > 0:
 		x.emit(load)
+	case s.owed && !x.backlog && !withheld:
+		s.owed = false
+		x.emit(Send{s.id, &wire.Ack{Entries: []wire.Acked{}}})
 	}
 }
 
@@ -238,19 +263,17 @@ func (x *Exchange) loaded(s *session, ev Loaded) {
 // whenever that changes, after Committed.
 func (x *Exchange) SetBacklog(waiting bool) []Effect {
 	x.backlog = waiting
-	var out []Effect
 	for _, s := range x.ordered() {
 		if s.owed && !waiting {
-			s.owed = false
-			out = append(out, Send{s.id, &wire.Ack{Entries: []wire.Acked{}}})
+			x.pump(s)
 		}
 	}
-	return out
+	return x.effects()
 }
 
 // Ready says whether an envelope waits that Next would return.
 func (x *Exchange) Ready() bool {
-	_, ok := x.ready()
+	_, _, ok := x.ready()
 	return ok
 }
 
@@ -260,22 +283,42 @@ func (x *Exchange) Ready() bool {
 func (x *Exchange) Next() *Admitted {
 	for {
 		a, refused := x.next()
-		if refused == nil {
+		for _, r := range refused {
+			x.refused(r)
+		}
+		if a != nil || len(refused) == 0 {
 			return a
 		}
-		err := fmt.Errorf("envelope %d of writer %x refused: %w", refused.seq, refused.writer[:4], refused.err)
-		if s := x.sessions[refused.from.session]; s != nil {
-			x.emit(Report{s.device, err})
-			x.drop(s, err)
-		}
+	}
+}
+
+// refused deals with an envelope that failed verification. Its session ends.
+// In the next one its writer's log is left out, because it would fail again,
+// unless the writer is new to us and only its membership is to come. A fork
+// is not the fault of who passes it on.
+func (x *Exchange) refused(r refusal) {
+	err := fmt.Errorf("envelope %d of writer %x refused: %w", r.seq, r.writer[:4], r.err)
+	if errors.Is(r.err, encryption.ErrFork) {
+		x.freeze(r.writer, err)
+		x.emit(Report{r.from.device, err})
+		return
+	}
+	if _, known := x.chain(r.writer); known {
+		x.dispute(r.from.device, r.writer, r.seq, r.err)
+	} else {
+		x.emit(Report{r.from.device, err})
+	}
+	if s := x.sessions[r.from.session]; s != nil {
+		x.drop(s, err)
 	}
 }
 
 // Refuse freezes a writer whose admitted envelope could not be applied; the
 // host then aborts the group.
 func (x *Exchange) Refuse(w encryption.WriterID, err error) {
-	x.frozen[w] = err
-	x.emit(Report{x.durable[w].Device, err})
+	c, _ := x.chain(w)
+	x.freeze(w, err)
+	x.emit(Report{c.Device, err})
 }
 
 // Seal makes the next own envelope and makes it part of the group.
@@ -300,11 +343,11 @@ func (x *Exchange) committed() {
 func (x *Exchange) forward(s *session, entries []Entry) {
 	for _, e := range entries {
 		switch {
-		case !s.greeted:
+		case !s.greeted || x.disputed[dispute{s.device, e.Writer}]:
 		case s.claimed[e.Writer] >= e.Seq:
 			s.learn(e.Writer, e.Seq)
 			s.due[e.Writer] = e.Seq
-		case s.known && s.sent[e.Writer]+1 == e.Seq && s.inflight < window:
+		case s.known && s.sent[e.Writer]+1 == e.Seq && s.inflight < x.limits.window:
 			x.emit(s.send(e))
 		}
 	}

@@ -19,6 +19,9 @@ import (
 // count once.
 const maxBuffered = 2 * window
 
+// limits are the bounds of an exchange, in bytes.
+type limits struct{ window, load, buffered int }
+
 // Entry is one envelope in a writer's log.
 type Entry struct {
 	Writer encryption.WriterID
@@ -35,13 +38,17 @@ type Admitted struct {
 
 // Ledger is what this device holds of every writer's log.
 type Ledger struct {
-	id       *encryption.Identity
-	durable  map[encryption.WriterID]encryption.Chain
-	staged   map[encryption.WriterID]encryption.Chain // of the group in the making; overlays durable
-	entries  []Entry                                  // of that group, in causal order
-	buffered map[encryption.WriterID]map[uint64]held  // by number, what arrived and is not applied
-	waiting  map[encryption.DeviceID]int              // bytes of buffered by the device they came from
-	frozen   map[encryption.WriterID]error            // writers of which nothing more is accepted
+	id      *encryption.Identity
+	limits  limits // as the constants say; tests tighten them
+	durable map[encryption.WriterID]encryption.Chain
+	staged  map[encryption.WriterID]encryption.Chain // of the group in the making; overlays durable
+	entries []Entry                                  // of that group, in causal order
+	// buffered is what arrived and is not applied, by number. There is more
+	// than one for a number only if somebody forged or forked.
+	buffered map[encryption.WriterID]map[uint64][]held
+	waiting  map[encryption.DeviceID]int   // bytes of buffered by the device they came from
+	frozen   map[encryption.WriterID]error // writers of which nothing more is accepted
+	disputed map[dispute]bool
 	// announced is the frontier that the last own envelope named or implied,
 	// proposed the same including the group in the making.
 	announced, proposed map[encryption.WriterID]uint64
@@ -60,16 +67,26 @@ type source struct {
 	device  encryption.DeviceID
 }
 
+// dispute is a writer of whose log a device has another version than we
+// have, or says so. That proves nothing against the writer, so its log is no
+// more exchanged with this device, and goes on with others.
+type dispute struct {
+	device encryption.DeviceID
+	writer encryption.WriterID
+}
+
 // NewLedger returns a ledger that holds the given chains. announced is what
 // the last own envelope implied, as Announced returned it.
 func NewLedger(id *encryption.Identity, chains map[encryption.WriterID]encryption.Chain, announced map[encryption.WriterID]uint64) *Ledger {
 	l := &Ledger{
 		id:        id,
+		limits:    limits{window, loadBytes, maxBuffered},
 		durable:   maps.Clone(chains),
 		staged:    map[encryption.WriterID]encryption.Chain{},
-		buffered:  map[encryption.WriterID]map[uint64]held{},
+		buffered:  map[encryption.WriterID]map[uint64][]held{},
 		waiting:   map[encryption.DeviceID]int{},
 		frozen:    map[encryption.WriterID]error{},
+		disputed:  map[dispute]bool{},
 		announced: maps.Clone(announced),
 	}
 	if l.durable == nil {
@@ -121,8 +138,12 @@ func (l *Ledger) Digest() [32]byte {
 var errDuplicate = errors.New("duplicate envelope")
 
 // errFrozen is returned by offer for an envelope of a writer that is
-// accepted no more.
+// accepted no more, or not from this device.
 var errFrozen = errors.New("frozen writer")
+
+// errOther is returned by offer for an envelope that is not the one held
+// under its number.
+var errOther = errors.New("another envelope has this number here")
 
 // offer opens an envelope from a session and keeps it until Next can return
 // it. It returns the writer and number that the envelope claims.
@@ -132,36 +153,37 @@ func (l *Ledger) offer(from source, raw []byte) (encryption.WriterID, uint64, er
 		return encryption.WriterID{}, 0, fmt.Errorf("open envelope: %w", err)
 	}
 	w, seq := u.Writer, u.Seq
-	if l.frozen[w] != nil {
+	c, _ := l.chain(w)
+	switch {
+	case l.frozen[w] != nil || l.disputed[dispute{from.device, w}]:
 		return w, seq, errFrozen
-	}
-	if c, ok := l.chain(w); ok && seq <= c.Seq {
+	case seq == c.Seq && u.ID() != c.Head:
+		return w, seq, errOther
+	case seq <= c.Seq || slices.ContainsFunc(l.buffered[w][seq], func(h held) bool { return h.opened.ID() == u.ID() }):
 		return w, seq, errDuplicate
 	}
-	if _, ok := l.buffered[w][seq]; ok {
-		return w, seq, errDuplicate
-	}
-	if l.waiting[from.device]+len(raw) > maxBuffered {
-		return w, seq, fmt.Errorf("writer %x: more than %d bytes arrived ahead of what they depend on", w[:4], maxBuffered)
+	if l.waiting[from.device]+len(raw) > l.limits.buffered {
+		return w, seq, fmt.Errorf("writer %x: more than %d bytes arrived ahead of what they depend on", w[:4], l.limits.buffered)
 	}
 	if l.buffered[w] == nil {
-		l.buffered[w] = map[uint64]held{}
+		l.buffered[w] = map[uint64][]held{}
 	}
-	l.buffered[w][seq] = held{raw: raw, opened: u, from: from}
+	l.buffered[w][seq] = append(l.buffered[w][seq], held{raw: raw, opened: u, from: from})
 	l.waiting[from.device] += len(raw)
 	return w, seq, nil
 }
 
-// ready returns the writer whose next envelope may be applied.
-func (l *Ledger) ready() (encryption.WriterID, bool) {
+// ready finds an envelope that may be applied: the next one of its writer,
+// with all dependencies covered. It returns where it is in buffered.
+func (l *Ledger) ready() (w encryption.WriterID, i int, ok bool) {
 	for _, w := range sortedWriters(l.buffered) {
 		c, _ := l.chain(w)
-		h, ok := l.buffered[w][c.Seq+1]
-		if ok && l.covers(h.opened.Deps) {
-			return w, true
+		i := slices.IndexFunc(l.buffered[w][c.Seq+1], func(h held) bool { return l.covers(h.opened.Deps) })
+		if i >= 0 {
+			return w, i, true
 		}
 	}
-	return encryption.WriterID{}, false
+	return encryption.WriterID{}, 0, false
 }
 
 // covers says whether every dependency is durable or in this group.
@@ -174,7 +196,8 @@ func (l *Ledger) covers(deps []encryption.Dep) bool {
 	return true
 }
 
-// refusal is an envelope that failed verification.
+// refusal is an envelope that failed verification, or with ErrFork one that
+// is as good as the one that was admitted under its number.
 type refusal struct {
 	from   source
 	writer encryption.WriterID
@@ -183,30 +206,49 @@ type refusal struct {
 }
 
 // next verifies and stages the next envelope in causal order. It returns nil
-// when none is ready.
-func (l *Ledger) next() (*Admitted, *refusal) {
-	w, ok := l.ready()
+// when none is ready, or when it is refused.
+func (l *Ledger) next() (*Admitted, []refusal) {
+	w, i, ok := l.ready()
 	if !ok {
 		return nil, nil
 	}
 	c, known := l.chain(w)
-	h := l.take(w, c.Seq+1)
 	prior := &c
 	if !known {
 		prior = nil
 	}
+	h := l.take(w, c.Seq+1, i)
 	content, hash, err := h.opened.Verify(l.id, prior)
 	if err != nil {
-		return nil, &refusal{from: h.from, writer: w, seq: c.Seq + 1, err: err}
+		return nil, []refusal{{from: h.from, writer: w, seq: c.Seq + 1, err: err}}
 	}
+	rivals := l.rivals(w, c.Seq+1, prior)
 	after := encryption.Chain{Device: content.Device, Seq: content.Seq, Head: hash, Members: content.Members}
 	l.stage(after, Entry{Writer: w, Seq: content.Seq, Raw: h.raw})
-	return &Admitted{Content: content, Raw: h.raw, Chain: after}, nil
+	return &Admitted{Content: content, Raw: h.raw, Chain: after}, rivals
 }
 
-func (l *Ledger) take(w encryption.WriterID, seq uint64) held {
-	h := l.buffered[w][seq]
-	delete(l.buffered[w], seq)
+// rivals takes out what else came under a number that is now taken.
+func (l *Ledger) rivals(w encryption.WriterID, seq uint64, prior *encryption.Chain) []refusal {
+	var out []refusal
+	for len(l.buffered[w][seq]) > 0 {
+		h := l.take(w, seq, 0)
+		_, _, err := h.opened.Verify(l.id, prior)
+		if err == nil {
+			err = encryption.ErrFork
+		}
+		out = append(out, refusal{from: h.from, writer: w, seq: seq, err: err})
+	}
+	return out
+}
+
+// take takes one envelope out of the buffer.
+func (l *Ledger) take(w encryption.WriterID, seq uint64, i int) held {
+	h := l.buffered[w][seq][i]
+	l.buffered[w][seq] = slices.Delete(l.buffered[w][seq], i, i+1)
+	if len(l.buffered[w][seq]) == 0 {
+		delete(l.buffered[w], seq)
+	}
 	if len(l.buffered[w]) == 0 {
 		delete(l.buffered, w)
 	}
@@ -214,6 +256,16 @@ func (l *Ledger) take(w encryption.WriterID, seq uint64) held {
 		delete(l.waiting, h.from.device)
 	}
 	return h
+}
+
+// freeze accepts nothing more of a writer.
+func (l *Ledger) freeze(w encryption.WriterID, err error) {
+	l.frozen[w] = err
+	for _, seq := range slices.Sorted(maps.Keys(l.buffered[w])) {
+		for len(l.buffered[w][seq]) > 0 {
+			l.take(w, seq, 0)
+		}
+	}
 }
 
 func (l *Ledger) stage(c encryption.Chain, e Entry) {

@@ -12,9 +12,11 @@ type session struct {
 	// offered is the digest in our hello, snapshot what it was the digest of.
 	offered  [32]byte
 	snapshot map[encryption.WriterID]uint64
+	members  encryption.Hash // membership digest at that time
 	// greeted: its hello has come. known: has is its frontier.
 	greeted, known bool
-	// backlog: it seals changes that we will be sent. owed: it was told so of us.
+	// backlog: it seals changes that we will be sent. owed: it was told so of
+	// us, and waits to hear that it has been sent them.
 	backlog, owed bool
 	has           map[encryption.WriterID]uint64 // durable at the other end, or sent by it
 	sent          map[encryption.WriterID]uint64 // handed to the stream, at least has
@@ -41,6 +43,18 @@ func newSession(id SessionID, device encryption.DeviceID) *session {
 		missing: map[encryption.WriterID]bool{},
 		due:     map[encryption.WriterID]uint64{},
 	}
+}
+
+// inTurn says whether m may come now: first a hello, then, unless the
+// digests were equal, a frontier, and neither of them again.
+func (s *session) inTurn(m wire.Message) bool {
+	switch m.(type) {
+	case *wire.Hello:
+		return !s.greeted
+	case *wire.Frontier:
+		return s.greeted && !s.known
+	}
+	return s.known
 }
 
 // learn notes that the other end holds everything of w up to seq.

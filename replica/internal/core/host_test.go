@@ -1,0 +1,225 @@
+package core
+
+import (
+	"encoding/binary"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/internal/wire"
+)
+
+// disk is what a host has made durable. It is replaced as a whole, as by a
+// transaction, and never changed in place.
+type disk struct {
+	log           []Entry // in the order in which they were applied
+	chains        map[encryption.WriterID]encryption.Chain
+	announced     map[encryption.WriterID]uint64
+	edits, sealed uint64 // own edits: made, and put into envelopes
+}
+
+// host does around an exchange what the replica does, by the contract in the
+// package comment, on a disk that is a value.
+type host struct {
+	name     string
+	net      *network
+	id       *encryption.Identity
+	author   Author
+	random   io.Reader
+	limits   limits
+	disk     disk
+	lost     map[string]bool // envelopes on the disk that cannot be read, as net.entry names them
+	edits    uint64          // that wait for the next group
+	perEntry uint64          // edits in one envelope
+	perGroup int             // envelopes sealed in one group
+	bulk     int             // bytes that each envelope carries for nothing
+	poison   string          // the writer whose next envelope cannot be applied
+	x        *Exchange
+	group    *disk // the group in flight: what the disk will be
+	ends     map[SessionID]*end
+	nextID   SessionID
+	compared []*wire.Compared
+}
+
+// open begins a lifetime of the process on the disk as it is.
+func (h *host) open() {
+	ledger := NewLedger(h.id, h.disk.chains, h.disk.announced)
+	ledger.limits = h.limits
+	h.x = New(h.id, ledger, [8]byte(h.author.Nonce[:8]))
+	h.group, h.edits, h.ends = nil, 0, map[SessionID]*end{}
+	h.x.SetBacklog(h.backlog())
+}
+
+func (h *host) backlog() bool { return h.disk.sealed < h.disk.edits }
+
+func (h *host) hasWork() bool {
+	return h.group == nil && (h.edits > 0 || h.x.Greeted() && h.backlog() || h.x.Ready())
+}
+
+// build begins a group: own edits, what the exchange admits, and own
+// envelopes if somebody is there to take them.
+func (h *host) build() {
+	g := h.disk
+	g.log, g.chains = slices.Clone(g.log), maps.Clone(g.chains)
+	g.edits += h.edits
+	for a := h.x.Next(); a != nil; a = h.x.Next() {
+		if h.net.writer(a.Content.Writer) == h.poison {
+			h.poison = ""
+			h.x.Refuse(a.Content.Writer, errPoison)
+			h.abort()
+			return
+		}
+		h.keep(&g, a, "apply")
+	}
+	for n := 0; h.x.Greeted() && g.sealed < g.edits && n < h.perGroup; n++ {
+		last := min(g.edits, g.sealed+h.perEntry)
+		a, err := h.x.Seal(h.random, h.author, batch(g.sealed+1, last, h.bulk))
+		if err != nil {
+			panic(err)
+		}
+		g.sealed = last
+		h.keep(&g, a, "seal")
+	}
+	if g.edits > h.disk.edits || len(g.log) > len(h.disk.log) {
+		g.announced = h.x.Announced()
+		h.edits, h.group = 0, &g
+	}
+	h.perform(h.x.Step(nil))
+}
+
+func (h *host) keep(g *disk, a *Admitted, verb string) {
+	h.net.logf("%s: %s %s", h.name, verb, h.net.content(a.Content))
+	h.net.check.staged(h, g, a)
+	g.log = append(g.log, Entry{Writer: a.Content.Writer, Seq: a.Content.Seq, Raw: a.Raw})
+	if g.chains == nil {
+		g.chains = map[encryption.WriterID]encryption.Chain{}
+	}
+	g.chains[a.Content.Writer] = a.Chain
+}
+
+// batch is what an envelope carries here: the numbers of its first and last
+// edit, and filling.
+func batch(first, last uint64, bulk int) []byte {
+	b := binary.BigEndian.AppendUint64(nil, first)
+	b = binary.BigEndian.AppendUint64(b, last)
+	return append(b, make([]byte, bulk)...)
+}
+
+func editsIn(batch []byte) (first, last uint64) {
+	return binary.BigEndian.Uint64(batch), binary.BigEndian.Uint64(batch[8:])
+}
+
+// commit says that the group in flight is durable.
+func (h *host) commit() {
+	h.net.check.committed(h, h.group)
+	h.disk, h.group = *h.group, nil
+	h.net.logf("%s: commit", h.name)
+	h.perform(h.x.Step(Committed{}))
+	h.perform(h.x.SetBacklog(h.backlog()))
+}
+
+// abort says that the group in flight was not written. Its edits are lost,
+// and their callers know it.
+func (h *host) abort() {
+	h.group = nil
+	h.net.logf("%s: abort", h.name)
+	h.perform(h.x.Step(Aborted{}))
+}
+
+func (h *host) perform(effects []Effect) {
+	for _, e := range effects {
+		h.net.logf("%s: %s", h.name, h.net.effect(h, e))
+		h.net.check.effect(h, e)
+		switch e := e.(type) {
+		case Send:
+			h.send(e.Session, e.Message)
+		case Load:
+			h.perform(h.x.Step(h.load(e)))
+		case Admit:
+			h.admit(e.Ops)
+		case Disconnect:
+			h.hangUp(h.ends[e.Session])
+		case AnswerCompare:
+			m := &wire.Compared{Nonce: e.Nonce, Digest: h.x.Digest(), Fingerprint: h.x.FrontierDigest()}
+			h.net.logf("%s: answer %s", h.name, h.net.message(m))
+			h.send(e.Session, m)
+		case PeerCompared:
+			h.compared = append(h.compared, e.Answer)
+		}
+	}
+}
+
+func (h *host) send(id SessionID, m wire.Message) {
+	e := h.ends[id]
+	if e == nil || e.peer.closed {
+		return
+	}
+	frame, err := wire.AppendFrame(nil, m)
+	if err != nil {
+		panic(err)
+	}
+	e.peer.in = append(e.peer.in, frame)
+	e.bytes += len(frame)
+	h.net.sum.Write(frame)
+}
+
+// load reads envelopes in the order in which they were applied, as a Load
+// asks for.
+func (h *host) load(l Load) Loaded {
+	out := Loaded{Session: l.Session}
+	next := map[encryption.WriterID]uint64{}
+	for _, f := range l.From {
+		next[f.Writer] = f.Seq
+	}
+	size := 0
+	for _, e := range h.disk.log {
+		if size >= l.Bytes {
+			break
+		}
+		if next[e.Writer] != e.Seq {
+			continue
+		}
+		if h.lost[h.net.entry(e.Writer, e.Seq)] {
+			out.Missing = append(out.Missing, e.Writer)
+			delete(next, e.Writer)
+			continue
+		}
+		out.Entries = append(out.Entries, e)
+		size += len(e.Raw)
+		next[e.Writer]++
+	}
+	return out
+}
+
+// admit takes membership operations, durably.
+func (h *host) admit(ops [][]byte) {
+	added, err := h.id.Admit(ops...)
+	if err != nil {
+		h.net.logf("%s: membership refused: %v", h.name, err)
+	}
+	var raws [][]byte
+	for _, op := range added {
+		raws = append(raws, op.Raw)
+	}
+	h.perform(h.x.Step(MembersAdded{Ops: raws}))
+}
+
+// hangUp closes the host's end of a stream, if it is open.
+func (h *host) hangUp(e *end) {
+	if e == nil || e.closed {
+		return
+	}
+	e.closed, e.in = true, nil
+	delete(h.ends, e.id)
+	h.perform(h.x.Step(Disconnected{Session: e.id}))
+}
+
+// crash ends the process: what is not on the disk is gone.
+func (h *host) crash() {
+	for _, id := range slices.Sorted(maps.Keys(h.ends)) {
+		h.ends[id].closed, h.ends[id].in = true, nil
+	}
+	h.net.logf("%s: crash", h.name)
+	h.open()
+}

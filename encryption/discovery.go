@@ -1,6 +1,9 @@
 package encryption
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// maxDiscovery bounds the epochs under which two devices can meet: after that
@@ -8,6 +11,8 @@ const (
 	maxDiscovery = 64
 	// maxServed bounds the epochs under which a device can be found.
 	maxServed = 8
+	// toldFor is how long a device that was removed can find out.
+	toldFor = 30 * 24 * time.Hour
 )
 
 // DiscoveryEpochs returns the epochs under whose keys this device can greet others
@@ -44,21 +49,28 @@ func (id *Identity) discoveryEpochs() []*epoch {
 }
 
 // ServedEpochs returns the epochs under which this device should be found, the
-// first of DiscoveryEpochs first, at most 8: those of the generations from the
-// current one down to the oldest that some other member may still be at. If these
-// are more than 8, the middle ones are left out.
+// first of DiscoveryEpochs first, at most 8: from the current generation down to
+// the oldest that some other device may still be at. If these are more than 8,
+// the middle ones are left out.
 //
-// A member is at least at the generation of an epoch that it announced itself; of
-// one that its sponsor was at when it added it; and of one in which it greeted or
-// sealed since this identity was opened. That it has signed an operation after an
-// epoch says nothing, since operations travel ahead of records. Each device may
-// know less about the others than they do, so two lists may differ; but the oldest
-// epoch of the one is never newer than what the other device has, which is why a
-// device looks for others under all of its DiscoveryEpochs.
-func (id *Identity) ServedEpochs() []EpochTag {
+// Of an epoch that this device knows, another device is known to have it too if it
+// announced it; if its sponsor had announced it when it added the device; or if it
+// greeted or sealed in it since this identity was opened. That a device has signed
+// an operation after an epoch says nothing, since operations travel ahead of
+// records. The other devices are the members, and until 30 days after their
+// removal those that were removed, so that they get to hear of it.
+//
+// So the list holds an epoch that each member has. Which of its own epochs that
+// is, a member cannot know: it looks for others under all its DiscoveryEpochs.
+func (id *Identity) ServedEpochs(now time.Time) []EpochTag {
 	id.mu.RLock()
 	defer id.mu.RUnlock()
-	floor := id.ring.floor(id.log, id.device)
+	floor := id.ring.newest()[0].generation
+	for _, add := range id.log.sought(now) {
+		if d := add.member.ID; d != id.device {
+			floor = min(floor, max(id.ring.reached[d], id.ring.announced(id.log, add, firstOf(len(id.log.ops)))))
+		}
+	}
 	all := id.discoveryEpochs()
 	served := slices.Clone(all[:1])
 	for _, e := range all[1:] {
@@ -72,32 +84,42 @@ func (id *Identity) ServedEpochs() []EpochTag {
 	return tagsOf(served)
 }
 
-// floor returns the oldest generation that some other member may be at.
-func (k *keyring) floor(log *membershipLog, self DeviceID) uint64 {
-	floor := k.newest()[0].generation
-	for _, m := range log.members() {
-		if m.ID != self {
-			floor = min(floor, max(k.reached[m.ID], k.announced(log, m.ID, firstOf(len(log.ops)))))
+// sought returns the adds of the devices that should find this one: members, and
+// for a while those that were removed or, with the device that added them, voided.
+func (l *membershipLog) sought(now time.Time) (adds []*operation) {
+	recent := now.Add(-toldFor).UnixMilli()
+	lately := map[int]bool{} // by the index of the target's add
+	anybody := false
+	for _, r := range l.resolved.removals {
+		lately[r.target] = lately[r.target] || r.at >= recent
+		anybody = anybody || r.at >= recent
+	}
+	for _, i := range l.adds { // order-free: only a minimum is taken of what is returned
+		late, removed := lately[i]
+		if !removed {
+			late = anybody
+		}
+		if op := l.ops[i]; late || l.resolved.find(op.member.ID) != nil {
+			adds = append(adds, op)
 		}
 	}
-	return floor
+	return adds
 }
 
-// announced returns the newest generation that a device is known to have had by
-// the operations of a past: its own epochs, or what its sponsor had when it added
-// the device.
-func (k *keyring) announced(log *membershipLog, d DeviceID, past bitset) uint64 {
-	own := uint64(1)
+// announced returns the newest generation, of the epochs that are known here,
+// that a device had by the operations of a past: an epoch of its own, or one that
+// its sponsor had when it added the device.
+func (k *keyring) announced(log *membershipLog, add *operation, past bitset) uint64 {
+	had := uint64(1)
 	for _, a := range k.all {
-		if a.op != nil && a.op.Author == d && past.has(a.op.index) {
-			own = max(own, a.generation)
+		if a.op != nil && a.op.author == add.index && past.has(a.op.index) && k.secrets[a.tag] != nil {
+			had = max(had, a.generation)
 		}
 	}
-	add := log.ops[log.adds[d]]
 	if add.genesis != nil {
-		return own
+		return had
 	}
-	return max(own, k.announced(log, add.Author, add.past))
+	return max(had, k.announced(log, log.ops[add.author], add.past))
 }
 
 // noteEpoch remembers that a device was seen to have an epoch. Guarded by mu.

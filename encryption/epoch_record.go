@@ -89,18 +89,21 @@ func (d *epochDraft) seal(random io.Reader) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("epoch record: %w", err)
 	}
-	body := encode(epochBody{
+	raw, err := d.sign(wraps, random, &epochBody{
 		Version: formatVersion, Suite: suiteOne, Account: d.account, Tag: d.epoch.tag,
 		WrapsHash: hashWraps(wraps), Author: d.author, Generation: d.generation, Previous: d.previous,
 		Recipients: recipientIDs(d.to), Members: d.digest, Secrets: secrets,
 	})
-	raw, err := sealRecord(d.epoch, d.account, wraps, encode(signedEpochBody{
-		Body: body, Signature: labelEpochSign.sign(d.key, body),
-	}), labelEpochBody, random)
 	if err != nil {
 		return nil, fmt.Errorf("epoch record: %w", err)
 	}
 	return raw, nil
+}
+
+func (d *epochDraft) sign(wraps [][]byte, random io.Reader, b *epochBody) ([]byte, error) {
+	body := encode(b)
+	signed := encode(signedEpochBody{Body: body, Signature: labelEpochSign.sign(d.key, body)})
+	return sealRecord(d.epoch, d.account, wraps, signed, labelEpochBody, random)
 }
 
 // sealRecord encrypts the signed body and puts the outside around it.

@@ -48,9 +48,10 @@ var (
 
 	// ErrUnknownEpoch: sealed under an epoch whose secret this device does not have.
 	ErrUnknownEpoch = errors.New("unknown epoch")
-	// ErrMissingOperation: an epoch record that no admitted operation announces.
-	// Admit the sender's operations first, then offer the record again.
-	ErrMissingOperation = errors.New("epoch record that no known operation announces")
+	// ErrMissingOperation: an epoch record that no admitted operation announces, or
+	// a rewrap whose author none adds. Admit the sender's operations first, then
+	// offer the record again.
+	ErrMissingOperation = errors.New("epoch record that no known operation accounts for")
 	// ErrNeedsEpoch: devices that are not members may know every epoch there is.
 	// Make a new one with PrepareEpoch, then seal again.
 	ErrNeedsEpoch = errors.New("no epoch that only members know")

@@ -116,7 +116,7 @@ func (r *epochRecord) openRewrap(e *epoch, log *membershipLog) (*rewrapBody, err
 	}
 	at, ok := log.adds[b.Author]
 	if !ok {
-		return nil, fmt.Errorf("%w: %v", ErrUnknownDevice, b.Author)
+		return nil, fmt.Errorf("%w: none adds its author %v", ErrMissingOperation, b.Author)
 	}
 	if !labelRewrapSign.verify(log.ops[at].member.SigningKey, s.Body, s.Signature) {
 		return nil, ErrSignature

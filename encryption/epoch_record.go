@@ -125,11 +125,9 @@ func recipientIDs(to []recipient) []DeviceID {
 			ids = append(ids, r.id)
 		}
 	}
-	slices.SortFunc(ids, compareDevice)
+	slices.SortFunc(ids, compareDevices)
 	return ids
 }
-
-func compareDevice(a, b DeviceID) int { return bytes.Compare(a[:], b[:]) }
 
 // wrapSecret seals the secret for every recipient, adds wraps for keys that
 // nobody holds, and sorts all, so that neither count nor place tells anything.
@@ -324,7 +322,7 @@ func checkRecipients(ids []DeviceID, author DeviceID, wraps int) error {
 
 func checkDevices(ids []DeviceID) error {
 	for i := 1; i < len(ids); i++ {
-		if compareDevice(ids[i-1], ids[i]) >= 0 {
+		if compareDevices(ids[i-1], ids[i]) >= 0 {
 			return fmt.Errorf("%w: recipients not in ascending order", ErrMalformed)
 		}
 	}

@@ -132,7 +132,7 @@ func (k *keyring) holders(log *membershipLog, a *announcement) []DeviceID {
 			ids = append(ids, w.body.Recipients...)
 		}
 	}
-	slices.SortFunc(ids, compareDevice)
+	slices.SortFunc(ids, compareDevices)
 	return slices.DeleteFunc(slices.Compact(ids), func(d DeviceID) bool { _, ok := log.member(d); return !ok })
 }
 

@@ -102,17 +102,17 @@ func (b *Batch) check() error {
 // checkChanges makes sure that the table of documents is in order of first
 // use, so that equal batches have equal bytes.
 func (b *Batch) checkChanges() error {
-	used, docs := uint32(0), uint32(len(b.Docs))
+	used := uint32(0)
 	for i, c := range b.Changes {
-		if c.Doc > used || c.Doc >= docs || len(c.Raw) == 0 || len(c.Raw) > MaxChange {
+		if c.Doc > used || len(c.Raw) == 0 || len(c.Raw) > MaxChange {
 			return malformed("change %d of a batch", i)
 		}
 		if c.Doc == used {
 			used++
 		}
 	}
-	if used != docs {
-		return malformed("batch names %d documents and touches %d", docs, used)
+	if int(used) != len(b.Docs) {
+		return malformed("batch names %d documents and touches %d", len(b.Docs), used)
 	}
 	seen := make(map[Document]bool, len(b.Docs))
 	for _, d := range b.Docs {

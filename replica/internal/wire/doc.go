@@ -10,8 +10,8 @@
 // writer in causal order, with the table of documents that they belong to.
 //
 // Everything that is read here comes from outside. Limits are checked
-// before memory is spent, and every form has one encoding only: what
-// decodes is re-encoded and must be equal. SPEC.md has the bytes; the first
-// byte of a Hello and of a Batch is a version, and an unknown one is an
-// error, never a guess.
+// before memory is spent, and every form has one encoding only, compression
+// aside: what decodes is re-encoded and must be equal. SPEC.md has the bytes;
+// the first byte of a Hello and of a Batch is a version, and an unknown one is
+// an error, never a guess.
 package wire

@@ -98,6 +98,16 @@ func ackOf(n int) *Ack {
 	return m
 }
 
+// smallAckOf has entries of the smallest size, so that more of them than are
+// allowed fit into a frame.
+func smallAckOf(n int) *Ack {
+	m := ackOf(n)
+	for i := range m.Entries {
+		m.Entries[i].Seq = 1
+	}
+	return m
+}
+
 func membersOf(n, size int) *Members {
 	return &Members{Ops: slices.Repeat([][]byte{bytes.Repeat([]byte{7}, size)}, n)}
 }

@@ -52,7 +52,7 @@ func (r *Reader) Read() (Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Decode(Type(t), body)
+	return decode(Type(t), body)
 }
 
 // readLength reads the length of a frame in shortest form.

@@ -60,7 +60,7 @@ func TestUnknownTypes(t *testing.T) {
 		if in.Len() != 100 {
 			t.Errorf("type %d: %d bytes of the body are left", typ, in.Len())
 		}
-		_, err = Decode(Type(typ), nil)
+		_, err = decode(Type(typ), nil)
 		wantError(t, "unknown type", err, ErrMalformed)
 	}
 }
@@ -88,17 +88,20 @@ func appendLength(n int) (b []byte) {
 }
 
 // TestAnnouncedLengthAllocatesNothing announces the largest frame of each
-// type and sends none, or the first half, of it.
+// type and sends none, little, or half of it.
 func TestAnnouncedLengthAllocatesNothing(t *testing.T) {
 	for typ := TypeHello; typ <= TypeCompared; typ++ {
 		n := maxBody(typ)
-		for _, sent := range []int{0, n / 2} {
+		for _, sent := range []int{0, 1, 64 << 10, 100 << 10, n / 2} {
+			if sent >= n {
+				continue
+			}
 			stream := append(append(appendLength(n+1), byte(typ)), make([]byte, sent)...)
 			r := NewReader(bytes.NewReader(stream))
 			var err error
 			got := allocated(func() { _, err = r.Read() })
 			wantError(t, "cut frame", err, io.ErrUnexpectedEOF)
-			if limit := uint64(2*firstRead + 4*sent); got > limit {
+			if limit := uint64(96<<10 + 4*sent); got > limit {
 				t.Errorf("type %d: %d bytes allocated for %d that came of %d, at most %d", typ, got, sent, n, limit)
 			}
 		}
@@ -115,7 +118,7 @@ func TestCountsAllocateNothing(t *testing.T) {
 			body = append(make([]byte, 32), body...)
 		}
 		var err error
-		got := allocated(func() { _, err = Decode(typ, body) })
+		got := allocated(func() { _, err = decode(typ, body) })
 		wantError(t, "count", err, ErrMalformed)
 		if got > 64<<10 {
 			t.Errorf("type %d: %d bytes allocated for a list that is too long", typ, got)

@@ -71,7 +71,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add(append(make([]byte, 32), 0x80))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for typ := TypeHello; typ <= TypeCompared; typ++ {
-			m, err := Decode(typ, body)
+			m, err := decode(typ, body)
 			if err != nil {
 				wantTyped(t, err)
 				continue

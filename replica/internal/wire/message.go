@@ -145,13 +145,10 @@ func (m *Compared) append(b []byte) ([]byte, error) {
 	return append(b, m.Fingerprint[:]...), nil
 }
 
-// Decode reads the body of a frame of type t. The message may keep body. The
-// error wraps ErrMalformed or ErrUnsupported.
-func Decode(t Type, body []byte) (Message, error) {
-	if err := checkLength(t, len(body)); err != nil {
-		return nil, err
-	}
-	m, err := decode(t, body)
+// decode reads the body of a frame. The message may keep body. The error
+// wraps ErrMalformed or ErrUnsupported.
+func decode(t Type, body []byte) (Message, error) {
+	m, err := decodeBody(t, body)
 	if err != nil {
 		return nil, err
 	}
@@ -161,8 +158,7 @@ func Decode(t Type, body []byte) (Message, error) {
 	return m, nil
 }
 
-// decode reads a body of a known type and of no more than its length.
-func decode(t Type, body []byte) (Message, error) {
+func decodeBody(t Type, body []byte) (Message, error) {
 	switch t {
 	case TypeHello:
 		return decodeHello(body)

@@ -10,6 +10,8 @@ import (
 	"testing/iotest"
 
 	"pgregory.net/rapid"
+
+	"github.com/starling-sync/starling/encryption"
 )
 
 // TestMessagesRoundTrip sends some messages in a row over a stream that hands
@@ -144,6 +146,7 @@ func TestMessageLimits(t *testing.T) {
 	for name, c := range map[string]struct{ at, above Message }{
 		"writers of a frontier":        {frontierOf(MaxWriters), frontierOf(MaxWriters + 1)},
 		"writers of an acknowledgment": {ackOf(MaxWriters), ackOf(MaxWriters + 1)},
+		"writers with small numbers":   {ackOf(MaxWriters), smallAckOf(MaxWriters + 1)},
 		"operations":                   {membersOf(MaxOps, 1), membersOf(MaxOps+1, 1)},
 		"bytes of an operation":        {membersOf(1, MaxOp), membersOf(1, MaxOp+1)},
 		"least bytes of an operation":  {membersOf(1, 1), membersOf(1, 0)},
@@ -163,8 +166,16 @@ func TestMessageLimits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = Decode(c.above.Type(), body)
+		_, err = decode(c.above.Type(), body)
 		wantError(t, name+", received", err, ErrMalformed)
+	}
+}
+
+// TestLimitsAreThoseOfEncryption pins the limits that another package sets,
+// and that this one cannot import.
+func TestLimitsAreThoseOfEncryption(t *testing.T) {
+	if MaxOp != encryption.MaxOperation || MaxOps != encryption.MaxOperations || MaxEnvelope != encryption.MaxEnvelope {
+		t.Error("what package encryption makes cannot be sent, or more than that is accepted")
 	}
 }
 

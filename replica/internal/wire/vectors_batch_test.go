@@ -41,6 +41,7 @@ func batchVectors(t *testing.T) []*vector {
 		bad("entity-utf8", "an entity that is not UTF-8", "82 81820161ff 81820041aa"),
 		bad("entity-surrogate", "an entity with half a surrogate pair", "82 81820163eda080 81820041aa"),
 		bad("index-beyond", "a change to a document that is not in the table", "82 8182016161 81820141aa"),
+		bad("index-behind", "a change to the next document, behind the end of the table", "82 8182016161 82820041aa820141aa"),
 		bad("index-32-bits", "an index of 32 bits", "82 8182016161 82820041aa821affffffff41aa"),
 		bad("index-33-bits", "an index over 32 bits", "82 8182016161 82820041aa821b000000010000000041aa"),
 		bad("index-long", "index 0 in two bytes", "82 8182016161 8182180041aa"),

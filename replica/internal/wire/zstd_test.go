@@ -101,6 +101,7 @@ func TestFramesOfOneForm(t *testing.T) {
 		"skippable frame first":     append(bytes.Clone(skippable), frame...),
 		"skippable frame behind":    append(bytes.Clone(frame), skippable...),
 		"skippable frame only":      skippable,
+		"skippable frame as blocks": disguised(frame),
 		"other magic":               append([]byte{0x27}, frame[1:]...),
 		"checksum":                  checksummed(t, plain),
 		"dictionary":                zstdFrame{0x21, []byte{7, size}, [][]byte{good}}.bytes(),
@@ -121,6 +122,14 @@ func TestFramesOfOneForm(t *testing.T) {
 			wantError(t, name, err, ErrMalformed)
 		}
 	}
+}
+
+// disguised puts a skippable frame before another one, so that the content of
+// the first looks like the header of one block that is all of the rest.
+func disguised(frame []byte) []byte {
+	content := block(blockRaw, 29+len(frame), make([]byte, 29)...)
+	content[0] |= 1
+	return slices.Concat([]byte{0x50, 0x2a, 0x4d, 0x18, byte(len(content)), 0, 0, 0}, content, frame)
 }
 
 func checksummed(t *testing.T, plain []byte) []byte {
@@ -183,6 +192,7 @@ func TestBombs(t *testing.T) {
 		"declares the limit and holds nothing":     {declared(MaxBatch, block(blockRaw, 0)), nothing},
 		"declares the limit and holds a block":     {declared(MaxBatch, rle(1)...), nothing},
 		"declares one more than the limit":         {declared(MaxBatch+1, rle(129)...), nothing},
+		"declares 1 GiB, blocks could hold it":     {declared(1<<30, slices.Repeat([][]byte{block(blockCompressed, 2, 0, 0)}, 8192)...), nothing},
 		"declares 4 GiB":                           {declared(math.MaxUint32, rle(129)...), nothing},
 		"declares 2^64-1, which may mean nothing":  {zstdFrame{0xe0, bytes.Repeat([]byte{0xff}, 8), rle(129)}.bytes(), nothing},
 		"declares nothing, window of 1 TiB":        {zstdFrame{0x00, []byte{0xf0}, rle(1)}.bytes(), nothing},

@@ -44,6 +44,10 @@ type Network interface {
 	Close() error
 }
 
+// Refresher is a Network that wants to know that devices were added or removed,
+// or that an epoch began. Refresh does not block.
+type Refresher interface{ Refresh() }
+
 // StoreDir is where, within the directory of a replica, its records are.
 const StoreDir = "store"
 

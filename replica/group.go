@@ -64,6 +64,13 @@ type localChange struct {
 // build makes the next group out of what waits. Own edits come first: they
 // can be taken back as long as nothing was staged in the ledger.
 func (l *loop) build() *group {
+	if err := l.outside(); err != nil {
+		l.answer(l.queue, err)
+		l.queue = nil
+	}
+	if l.core.Greeted() && (len(l.queue) > 0 || l.backlog()) {
+		l.freshEpoch()
+	}
 	g, err := l.buildEdits()
 	if err == nil {
 		err = l.admitAll(g)
@@ -313,6 +320,7 @@ func (l *loop) finishGroup(g *group) error {
 	}
 	if g.next != l.counters {
 		g.batch.Put(tableMeta, keyCounters, encode(g.next))
+		g.batch.Put(tableMeta, keyEpoch, encode(l.epoch))
 	}
 	return nil
 }

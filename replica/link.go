@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/internal/core"
@@ -27,6 +28,7 @@ type link struct {
 	cond   sync.Cond // on mu; signalled when outbox or closed changes
 	outbox []byte    // guarded by mu: encoded frames
 	closed bool      // guarded by mu
+	ending bool      // guarded by mu: it closes once the outbox is empty
 }
 
 func newLink(id core.SessionID, conn io.ReadWriteCloser, peer encryption.Peer) *link {
@@ -39,7 +41,7 @@ func newLink(id core.SessionID, conn io.ReadWriteCloser, peer encryption.Peer) *
 func (l *link) send(m wire.Message) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	if l.closed || l.ending {
 		return nil
 	}
 	out, err := wire.AppendFrame(l.outbox, m)
@@ -66,19 +68,34 @@ func (l *link) close() {
 	}
 }
 
+// drainTime is how long a device may take to read the last that it is sent.
+const drainTime = 5 * time.Second
+
+// drain closes the link once everything that was sent is written.
+func (l *link) drain() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed && !l.ending {
+		l.ending = true
+		l.cond.Signal()
+		time.AfterFunc(drainTime, l.close)
+	}
+}
+
 // write sends what is queued until the link closes.
 func (l *link) write() {
 	var spare []byte
 	for {
 		l.mu.Lock()
-		for len(l.outbox) == 0 && !l.closed {
+		for len(l.outbox) == 0 && !l.closed && !l.ending {
 			l.cond.Wait()
 		}
 		frames := l.outbox
 		l.outbox = spare[:0]
-		closed := l.closed
+		closed := l.closed || l.ending && len(frames) == 0
 		l.mu.Unlock()
 		if closed {
+			l.close()
 			return
 		}
 		if _, err := l.conn.Write(frames); err != nil {

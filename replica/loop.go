@@ -29,7 +29,9 @@ type loop struct {
 	queue  []*intent // waiting, in order of arrival
 	flying *group    // being written; nil when none is
 
-	savedOps  map[[32]byte]bool // hashes of the membership operations in the store
+	saved     map[[32]byte]bool // hashes of the operations and epoch records in the store
+	standing  encryption.Standing
+	epoch     epochRecord // the current one
 	comparing map[[8]byte]*comparison
 	waiters   []*waiter
 	faults    int
@@ -118,6 +120,9 @@ func (l *loop) finish(err error) {
 	l.r.hub.publish(g.events)
 	l.perform(l.core.Step(core.Committed{}))
 	l.perform(l.core.SetBacklog(l.backlog()))
+	if len(l.r.id.Removals()) > 0 {
+		l.confirm()
+	}
 }
 
 // takeBack forgets a group that was not written.
@@ -148,10 +153,10 @@ func (l *loop) perform(effects []core.Effect) {
 		case core.Load:
 			l.perform(l.core.Step(l.load(e)))
 		case core.Admit:
-			l.admitMembers(e)
+			l.admitRoster(e)
 		case core.Disconnect:
 			if link := l.links[e.Session]; link != nil {
-				l.unlink(link, e.Reason)
+				l.end(link, e)
 			}
 		case core.Report:
 			l.fault(e.Device.String(), e.Err)
@@ -177,11 +182,12 @@ func (l *loop) send(e core.Send) {
 
 // attach begins a session on a new stream.
 func (l *loop) attach(link *link) {
-	if err := l.saveMembers(); err != nil {
+	if err := errors.Join(l.saveRoster(), l.welcomePeer(link.peer.Device)); err != nil {
 		l.fault("", err)
 		link.close()
 		return
 	}
+	l.confirm()
 	l.nextLink++
 	link.id = l.nextLink
 	l.links[link.id] = link
@@ -194,6 +200,14 @@ func (l *loop) attach(link *link) {
 	})
 	l.r.hub.publish([]model.Event{{Kind: "peer", Entity: link.peer.Device.String(), Device: link.peer.Device.String(), Note: "connected"}})
 	l.perform(l.core.Step(core.Connected{Session: link.id, Device: link.peer.Device}))
+}
+
+// end ends a session as the exchange asks for.
+func (l *loop) end(link *link, e core.Disconnect) {
+	if e.Flush {
+		link.drain()
+	}
+	l.unlink(link, e.Reason)
 }
 
 // unlink ends a session.

@@ -14,47 +14,92 @@ import (
 	"github.com/starling-sync/starling/replica/store"
 )
 
-// loadMembers gives the identity the operations that the store holds, and
-// the store those that only the identity holds: the founding ones.
-func (l *loop) loadMembers() error {
-	var ops [][]byte
-	err := l.config.Store.Scan(tableMembers, nil, nil, func(key, value []byte) error {
-		ops = append(ops, slices.Clone(value))
-		l.savedOps[[32]byte(key)] = true
-		return nil
-	})
+// The roster is what makes the account: the membership operations, the epoch
+// records, and the keys that this device made since it was linked. It comes
+// first in order everywhere: it is durable before anything that depends on it,
+// and sent before it.
+
+// loadRoster gives the identity what the store holds, and the store what only
+// the identity holds: the founding operations and the first epoch.
+func (l *loop) loadRoster() error {
+	ops, err := l.loadTable(tableMembers)
 	if err != nil {
 		return fmt.Errorf("load membership: %w", err)
+	}
+	keys, err := l.loadTable(tableKeys)
+	if err != nil {
+		return fmt.Errorf("load keys: %w", err)
+	}
+	records, err := l.loadTable(tableEpochs)
+	if err != nil {
+		return fmt.Errorf("load epochs: %w", err)
 	}
 	if _, err := l.r.id.Admit(ops...); err != nil {
 		return fmt.Errorf("stored membership: %w", errors.Join(ErrDamaged, err))
 	}
-	return l.saveMembers()
+	if err := l.r.id.ImportKeys(keys...); err != nil {
+		return fmt.Errorf("stored keys: %w", errors.Join(ErrDamaged, err))
+	}
+	if _, err := l.r.id.AdmitEpochs(records...); err != nil {
+		return fmt.Errorf("stored epochs: %w", errors.Join(ErrDamaged, err))
+	}
+	if err := l.saveRoster(); err != nil {
+		return err
+	}
+	l.core.Refresh()
+	l.standing = l.r.id.Standing()
+	return nil
 }
 
-// saveMembers makes every admitted operation durable, in a transaction of its
-// own, which the loop waits for: membership comes before everything that
-// depends on it.
-func (l *loop) saveMembers() error { return l.writeMembers(l.r.id.Ops()) }
+// loadTable returns the values of a table of the roster by their keys.
+func (l *loop) loadTable(t store.Table) (values [][]byte, err error) {
+	err = l.config.Store.Scan(t, nil, nil, func(key, value []byte) error {
+		values = append(values, slices.Clone(value))
+		if t != tableKeys {
+			l.saved[[32]byte(key)] = true
+		}
+		return nil
+	})
+	return values, err
+}
 
-// writeMembers writes those of ops that the store does not have.
-func (l *loop) writeMembers(ops [][]byte) error {
+// saveRoster makes everything that was admitted durable, in a transaction of
+// its own, which the loop waits for.
+func (l *loop) saveRoster() error {
+	return l.writeRoster(roster{ops: l.r.id.Ops(), records: l.r.id.EpochRecords()})
+}
+
+// roster is a part of the roster that was admitted or is about to be.
+type roster struct {
+	ops, records [][]byte
+	key          []byte // exported; nil for none
+}
+
+// writeRoster writes those of p that the store does not have, in one step.
+func (l *loop) writeRoster(p roster) error {
 	b := &store.Batch{}
-	var keys [][32]byte
-	for _, op := range ops {
-		if key := sha256.Sum256(op); !l.savedOps[key] {
-			b.Put(tableMembers, key[:], op)
-			keys = append(keys, key)
+	var names [][32]byte
+	put := func(t store.Table, values [][]byte) {
+		for _, v := range values {
+			if name := sha256.Sum256(v); !l.saved[name] {
+				b.Put(t, name[:], v)
+				names = append(names, name)
+			}
 		}
 	}
-	if len(keys) == 0 {
+	put(tableMembers, p.ops)
+	put(tableEpochs, p.records)
+	if p.key != nil {
+		b.Put(tableKeys, numberKey(uint64(l.config.Clock().UnixNano())), p.key)
+	}
+	if b.Len() == 0 {
 		return nil
 	}
 	if err := l.config.Store.Commit(b); err != nil {
 		return fmt.Errorf("write membership: %w", err)
 	}
-	for _, key := range keys {
-		l.savedOps[key] = true
+	for _, name := range names {
+		l.saved[name] = true
 	}
 	return nil
 }
@@ -63,7 +108,7 @@ func (l *loop) writeMembers(ops [][]byte) error {
 // makes those that are new durable and tells the other devices.
 func (r *Replica) AdmitMembers(ctx context.Context, ops [][]byte) error {
 	var err error
-	if e := r.call(ctx, func(l *loop) { err = l.addMembers(ops) }); e != nil {
+	if e := r.call(ctx, func(l *loop) { err = l.addRoster(roster{ops: ops}) }); e != nil {
 		return e
 	}
 	return err
@@ -83,28 +128,37 @@ func (r *Replica) AddDevice(ctx context.Context, req *encryption.JoinRequest) (w
 	return welcome, nil
 }
 
-// addDevice writes the operation before it is admitted: a device that is a
-// member in memory only would be told to others, and be there for good, after
-// the pairing had failed on both ends.
 func (l *loop) addDevice(req *encryption.JoinRequest) ([]byte, error) {
-	if err := l.saveMembers(); err != nil { // what it follows must not be missing
-		return nil, err
-	}
-	op, err := l.r.id.PrepareAdd(req, l.config.Clock())
+	err := l.prepare(func(id *encryption.Identity, now time.Time) (roster, error) {
+		op, err := id.PrepareAdd(req, now)
+		return roster{ops: [][]byte{op}}, err
+	})
 	if err != nil {
-		return nil, err
-	}
-	if err := l.writeMembers([][]byte{op}); err != nil {
-		return nil, err
-	}
-	if err := l.addMembers([][]byte{op}); err != nil {
 		return nil, err
 	}
 	return l.r.id.Welcome(req)
 }
 
-func (l *loop) admitMembers(e core.Admit) {
-	if err := l.addMembers(e.Ops); err != nil {
+// prepare makes a part of the roster and writes it before it is admitted: what
+// is there in memory only would be told to others, and be there for good, after
+// the caller had been told that it failed.
+func (l *loop) prepare(make func(*encryption.Identity, time.Time) (roster, error)) error {
+	if err := l.saveRoster(); err != nil { // what it follows must not be missing
+		return err
+	}
+	p, err := make(l.r.id, l.config.Clock())
+	if err != nil {
+		return err
+	}
+	if err := l.writeRoster(p); err != nil {
+		return err
+	}
+	return l.addRoster(p)
+}
+
+// admitRoster takes what another device has sent.
+func (l *loop) admitRoster(e core.Admit) {
+	if err := l.addRoster(roster{ops: e.Ops, records: e.Records}); err != nil {
 		device := ""
 		if link := l.links[e.Session]; link != nil {
 			device = link.peer.Device.String()
@@ -113,32 +167,43 @@ func (l *loop) admitMembers(e core.Admit) {
 	}
 }
 
-// addMembers admits operations, makes them durable and only then tells. If
-// they cannot be written, every session ends, so that nobody learns of them
-// from here; they are written before the next session begins.
-func (l *loop) addMembers(ops [][]byte) error {
-	added, admitErr := l.r.id.Admit(ops...)
-	if err := l.saveMembers(); err != nil {
+// addRoster admits a part of the roster, makes it durable and only then tells.
+// If it cannot be written, every session ends, so that nobody learns of it
+// from here; it is written before the next session begins.
+func (l *loop) addRoster(p roster) error {
+	var keyErr error
+	if p.key != nil {
+		keyErr = l.r.id.ImportKeys(p.key)
+	}
+	added, admitErr := l.r.id.Admit(p.ops...)
+	records, epochErr := l.r.id.AdmitEpochs(p.records...)
+	refused := errors.Join(keyErr, admitErr, epochErr)
+	if err := l.saveRoster(); err != nil {
 		l.unlinkAll(err)
-		return errors.Join(admitErr, err)
+		return errors.Join(refused, err)
 	}
-	if len(added) > 0 {
-		l.announceMembers(added)
+	if len(added)+len(records) > 0 {
+		l.announce(added, records)
+		l.confirm()
 	}
-	return admitErr
+	return refused
 }
 
-func (l *loop) announceMembers(added []encryption.Operation) {
+// announce tells subscribers and the other devices.
+func (l *loop) announce(added []encryption.Operation, records [][]byte) {
 	var raws [][]byte
 	for _, op := range added {
-		l.config.Log.Info("membership", "operation", op.Kind, "device", op.Target, "author", op.Author)
-		l.r.hub.publish([]model.Event{{
-			Kind: "member", Entity: op.Target.String(), Device: op.Author.String(),
-			Note: operationNote(op),
-		}})
 		raws = append(raws, op.Raw)
+		l.config.Log.Info("membership", "operation", op.Kind, "device", op.Target, "author", op.Author)
+		if note := l.operationNote(op); note != "" {
+			l.r.hub.publish([]model.Event{{Kind: "member", Entity: op.Target.String(), Device: op.Author.String(), Note: note}})
+		}
 	}
-	l.perform(l.core.Step(core.MembersAdded{Ops: raws}))
+	l.follow()
+	l.perform(l.core.Step(core.MembersAdded{Ops: raws, Records: records}))
+	if n, ok := l.config.Network.(Refresher); ok && len(added) > 0 {
+		n.Refresh()
+	}
 }
 
 func (r *Replica) heard(d encryption.DeviceID) {
@@ -154,10 +219,25 @@ func (r *Replica) heardAt(d encryption.DeviceID) (time.Time, bool) {
 	return t, ok
 }
 
-// operationNote says what an operation did, for people.
-func operationNote(op encryption.Operation) string {
-	if op.Kind == encryption.OperationGenesis {
-		return fmt.Sprintf("account begun on %q", op.Name)
+// operationNote says what an operation did, for people; nothing for what
+// concerns nobody but the devices.
+func (l *loop) operationNote(op encryption.Operation) string {
+	by := "the recovery words"
+	if m, known := l.r.id.KnownDevice(op.Author); known {
+		by = fmt.Sprintf("%q", m.Name)
 	}
-	return fmt.Sprintf("device %q added", op.Name)
+	switch op.Kind {
+	case encryption.OperationGenesis:
+		return fmt.Sprintf("account begun on %q", op.Name)
+	case encryption.OperationAdd:
+		return fmt.Sprintf("device %q added by %s", op.Name, by)
+	case encryption.OperationRemove:
+		if op.Target == op.Author {
+			return fmt.Sprintf("device %q left", op.Name)
+		}
+		return fmt.Sprintf("device %q removed by %s", op.Name, by)
+	case encryption.OperationRotateRecovery:
+		return "the recovery words were replaced"
+	}
+	return ""
 }

@@ -14,15 +14,17 @@ import (
 
 // The tables. Their numbers are on disk and are never used for anything else.
 const (
-	tableMeta    store.Table = 1 // format, instance, counters, announced, events
-	tableMembers store.Table = 2 // SHA-256 → signed membership operation
-	tableLog     store.Table = 3 // writer, number → logRecord
-	tableChains  store.Table = 4 // writer → chainRecord
-	tablePending store.Table = 5 // number → pendingRecord, own changes not yet sealed
-	tableDocs    store.Table = 6 // document id → docRecord
-	tableIndex   store.Table = 7 // kind, entity → view of the document
-	tablePrints  store.Table = 8 // bucket → sum, of the fingerprint
-	tableLocal   store.Table = 9 // namespace, 0, key → bytes; never replicated
+	tableMeta    store.Table = 1  // format, instance, counters, announced, events
+	tableMembers store.Table = 2  // SHA-256 → signed membership operation
+	tableLog     store.Table = 3  // writer, number → logRecord
+	tableChains  store.Table = 4  // writer → chainRecord
+	tablePending store.Table = 5  // number → pendingRecord, own changes not yet sealed
+	tableDocs    store.Table = 6  // document id → docRecord
+	tableIndex   store.Table = 7  // kind, entity → view of the document
+	tablePrints  store.Table = 8  // bucket → sum, of the fingerprint
+	tableLocal   store.Table = 9  // namespace, 0, key → bytes; never replicated
+	tableEpochs  store.Table = 10 // SHA-256 → epoch record or rewrap
+	tableKeys    store.Table = 11 // time → exported HPKE key of this device
 )
 
 // The keys of tableMeta.
@@ -32,6 +34,7 @@ var (
 	keyCounters  = []byte("counters")
 	keyAnnounced = []byte("announced")
 	keyEvents    = []byte("events")
+	keyEpoch     = []byte("epoch")
 )
 
 // formatVersion is the version of everything in this file.

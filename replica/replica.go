@@ -166,12 +166,15 @@ func (r *Replica) load() (*loop, error) {
 		docs:      newDocuments(s, [32]byte(r.id.Account()), crdt.Writer(author.Writer), prints),
 		links:     map[core.SessionID]*link{},
 		print:     prints.root(),
-		savedOps:  map[[32]byte]bool{},
+		saved:     map[[32]byte]bool{},
 		comparing: map[[8]byte]*comparison{},
 	}
 	l.docs.remake = l.remake
 	l.docs.reload = func() (*fingerprint, error) { return openFingerprint(s, r.config.Log) }
-	if err := l.loadMembers(); err != nil {
+	if err := l.loadRoster(); err != nil {
+		return nil, err
+	}
+	if _, err := get(s, tableMeta, keyEpoch, &l.epoch); err != nil {
 		return nil, err
 	}
 	_, err = get(s, tableMeta, keyCounters, &l.counters)

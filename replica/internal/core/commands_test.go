@@ -46,7 +46,10 @@ func onStream(name, usage string, do func(s *scenario, e *end, args []string) er
 func hostCommands() []command {
 	return []command{
 		{"hosts", "HOST...", 1, (*scenario).open},
-		onHost("learn", "DEVICE", func(s *scenario, h *host, args []string) error { h.admit([][]byte{operation(args[0])}); return nil }),
+		onHost("learn", "DEVICE", func(s *scenario, h *host, args []string) error {
+			h.admit(Admit{Ops: [][]byte{operation(args[0])}})
+			return nil
+		}),
 		onHost("clone", "NAME", (*scenario).clone),
 		onHost("write", "[EDITS [BYTES EACH]]", (*scenario).write),
 		onHost("group", "", func(_ *scenario, h *host, _ []string) error { h.build(); return nil }),
@@ -212,7 +215,7 @@ func (s *scenario) inject(e *end, args []string) error {
 	case "hello":
 		return s.put(e, &wire.Hello{})
 	case "frontier":
-		m := &wire.Frontier{Members: e.host.id.MembershipDigest()}
+		m := &wire.Frontier{Members: e.host.x.roster}
 		if at.seq > 0 {
 			m.Entries = []wire.Entry{{Writer: at.writer, Seq: at.seq, Head: [32]byte{0xba, 0xd0}}}
 		}

@@ -42,8 +42,9 @@ type Committed struct{}
 // Aborted says that the staged group was not written.
 type Aborted struct{}
 
-// MembersAdded says that membership operations were admitted and are durable.
-type MembersAdded struct{ Ops [][]byte }
+// MembersAdded says that membership operations and epoch records, which are
+// what is new of them, were admitted and are durable.
+type MembersAdded struct{ Ops, Records [][]byte }
 
 // Compared asks all sessions for their fingerprints.
 type CompareAll struct{ Nonce [8]byte }
@@ -74,18 +75,19 @@ type Load struct {
 	Bytes   int
 }
 
-// Admit asks for membership operations to be verified and made durable. The
-// host answers with MembersAdded, with those that were new, before any other
-// event.
+// Admit asks for membership operations or epoch records to be verified and
+// made durable. The host answers with MembersAdded, with those that were new,
+// before any other event.
 type Admit struct {
-	Session SessionID
-	Ops     [][]byte
+	Session      SessionID
+	Ops, Records [][]byte
 }
 
-// Disconnect ends a session.
+// Disconnect ends a session. With Flush, what was sent before still goes out.
 type Disconnect struct {
 	Session SessionID
 	Reason  error
+	Flush   bool
 }
 
 // Report tells the person that something was refused or is wrong.

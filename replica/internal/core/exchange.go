@@ -54,7 +54,7 @@ func (x *Exchange) Step(ev Event) []Effect {
 	case Aborted:
 		x.aborted()
 	case MembersAdded:
-		x.membersAdded(ev.Ops)
+		x.membersAdded(ev)
 	case CompareAll:
 		x.compareAll(ev.Nonce)
 	}
@@ -90,8 +90,12 @@ func (x *Exchange) Greeted() bool {
 }
 
 func (x *Exchange) connected(ev Connected) {
+	if err := x.apart(ev.Device); err != nil {
+		x.emit(Disconnect{Session: ev.Session, Reason: err})
+		return
+	}
 	s := newSession(ev.Session, ev.Device)
-	s.offered, s.members = x.Digest(), x.id.MembershipDigest()
+	s.offered, s.roster = x.Digest(), x.roster
 	s.snapshot = map[encryption.WriterID]uint64{}
 	for _, w := range x.Writers() {
 		s.snapshot[w] = x.Seq(w)
@@ -112,7 +116,9 @@ func (x *Exchange) received(s *session, m wire.Message) {
 	case *wire.Frontier:
 		x.frontier(s, m)
 	case *wire.Members:
-		x.emit(Admit{s.id, m.Ops})
+		x.emit(Admit{Session: s.id, Ops: m.Ops})
+	case *wire.Epochs:
+		x.emit(Admit{Session: s.id, Records: m.Records})
 	case *wire.Envelope:
 		x.envelope(s, m)
 	case *wire.Ack:
@@ -126,7 +132,7 @@ func (x *Exchange) received(s *session, m wire.Message) {
 
 func (x *Exchange) drop(s *session, reason error) {
 	delete(x.sessions, s.id)
-	x.emit(Disconnect{s.id, reason})
+	x.emit(Disconnect{Session: s.id, Reason: reason})
 }
 
 // greeted compares the digests that crossed. Both sides compare the same
@@ -138,14 +144,14 @@ func (x *Exchange) greeted(s *session, m *wire.Hello) {
 		for w, seq := range s.snapshot { // order-free: each entry is learnt apart
 			s.learn(w, seq)
 		}
-		if s.members != x.id.MembershipDigest() {
-			x.emit(Send{s.id, &wire.Members{Ops: x.id.Ops()}})
+		if s.roster != x.roster {
+			x.sendRoster(s, x.id.Ops(), x.id.EpochRecords())
 		}
 		x.pump(s)
 		x.emit(Progress{s.id})
 		return
 	}
-	f := &wire.Frontier{Members: x.id.MembershipDigest()}
+	f := &wire.Frontier{Members: x.roster}
 	for _, w := range x.Writers() {
 		c := x.durable[w]
 		f.Entries = append(f.Entries, wire.Entry{Writer: w, Seq: c.Seq, Head: c.Head})
@@ -162,8 +168,8 @@ func (x *Exchange) frontier(s *session, m *wire.Frontier) {
 		s.learn(w, e.Seq)
 	}
 	s.known = true
-	if m.Members != x.id.MembershipDigest() {
-		x.emit(Send{s.id, &wire.Members{Ops: x.id.Ops()}})
+	if m.Members != x.roster {
+		x.sendRoster(s, x.id.Ops(), x.id.EpochRecords())
 	}
 	x.pump(s)
 	x.emit(Progress{s.id})
@@ -362,14 +368,40 @@ func (x *Exchange) aborted() {
 	}
 }
 
-func (x *Exchange) membersAdded(ops [][]byte) {
-	if len(ops) == 0 {
-		return
-	}
+// membersAdded tells everyone, and ends the sessions with devices that are
+// out now: after they were told as well, so that they know why. Whoever has
+// not told its frontier yet is compared when it does.
+func (x *Exchange) membersAdded(ev MembersAdded) {
+	x.Refresh()
 	for _, s := range x.ordered() {
-		if s.greeted {
-			x.emit(Send{s.id, &wire.Members{Ops: ops}})
+		if s.known {
+			x.sendRoster(s, ev.Ops, ev.Records)
 		}
+		if err := x.apart(s.device); err != nil {
+			delete(x.sessions, s.id)
+			x.emit(Disconnect{Session: s.id, Reason: err, Flush: true})
+		}
+	}
+}
+
+// apart says why this device and another one have nothing more to say.
+func (x *Exchange) apart(d encryption.DeviceID) error {
+	for _, m := range []encryption.DeviceID{d, x.id.Device()} {
+		_, known := x.id.KnownDevice(m)
+		if _, member := x.id.Member(m); known && !member {
+			return fmt.Errorf("device %s: %w", m, encryption.ErrRemoved)
+		}
+	}
+	return nil
+}
+
+// sendRoster sends operations, and behind them the records that they announce.
+func (x *Exchange) sendRoster(s *session, ops, records [][]byte) {
+	for part := range slices.Chunk(ops, wire.MaxOps) {
+		x.emit(Send{s.id, &wire.Members{Ops: part}})
+	}
+	for part := range slices.Chunk(records, wire.MaxRecords) {
+		x.emit(Send{s.id, &wire.Epochs{Records: part}})
 	}
 }
 

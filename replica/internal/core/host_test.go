@@ -2,6 +2,7 @@ package core
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"maps"
 	"slices"
@@ -137,7 +138,7 @@ func (h *host) perform(effects []Effect) {
 		case Load:
 			h.perform(h.x.Step(h.load(e)))
 		case Admit:
-			h.admit(e.Ops)
+			h.admit(e)
 		case Disconnect:
 			h.hangUp(h.ends[e.Session])
 		case AnswerCompare:
@@ -192,17 +193,18 @@ func (h *host) load(l Load) Loaded {
 	return out
 }
 
-// admit takes membership operations, durably.
-func (h *host) admit(ops [][]byte) {
-	added, err := h.id.Admit(ops...)
-	if err != nil {
+// admit takes membership operations and epoch records, durably.
+func (h *host) admit(e Admit) {
+	added, err := h.id.Admit(e.Ops...)
+	records, epochErr := h.id.AdmitEpochs(e.Records...)
+	if err := errors.Join(err, epochErr); err != nil {
 		h.net.logf("%s: membership refused: %v", h.name, err)
 	}
 	var raws [][]byte
 	for _, op := range added {
 		raws = append(raws, op.Raw)
 	}
-	h.perform(h.x.Step(MembersAdded{Ops: raws}))
+	h.perform(h.x.Step(MembersAdded{Ops: raws, Records: records}))
 }
 
 // hangUp closes the host's end of a stream, if it is open.

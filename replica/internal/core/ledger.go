@@ -49,6 +49,8 @@ type Ledger struct {
 	waiting  map[encryption.DeviceID]int   // bytes of buffered by the device they came from
 	frozen   map[encryption.WriterID]error // writers of which nothing more is accepted
 	disputed map[dispute]bool
+	vouched  map[encryption.WriterID]encryption.Dep // how far writers of devices that are not members count
+	roster   [32]byte                               // digest of the membership and the epoch records
 	// announced is the frontier that the last own envelope named or implied,
 	// proposed the same including the group in the making.
 	announced, proposed map[encryption.WriterID]uint64
@@ -96,6 +98,7 @@ func NewLedger(id *encryption.Identity, chains map[encryption.WriterID]encryptio
 		l.announced = map[encryption.WriterID]uint64{}
 	}
 	l.proposed = maps.Clone(l.announced)
+	l.Refresh()
 	return l
 }
 
@@ -128,10 +131,10 @@ func (l *Ledger) FrontierDigest() [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-// Digest is a hash of the durable frontier and the membership.
+// Digest is a hash of the durable frontier, the membership and the epochs.
 func (l *Ledger) Digest() [32]byte {
-	f, m := l.FrontierDigest(), l.id.MembershipDigest()
-	return sha256.Sum256(slices.Concat([]byte("starling/digest/v1\x00"), f[:], m[:]))
+	f := l.FrontierDigest()
+	return sha256.Sum256(slices.Concat([]byte("starling/digest/v1\x00"), f[:], l.roster[:]))
 }
 
 // errDuplicate is returned by offer for an envelope that is held already.
@@ -174,16 +177,23 @@ func (l *Ledger) offer(from source, raw []byte) (encryption.WriterID, uint64, er
 }
 
 // ready finds an envelope that may be applied: the next one of its writer,
-// with all dependencies covered. It returns where it is in buffered.
+// which counts, with all dependencies covered. It returns where it is in
+// buffered.
 func (l *Ledger) ready() (w encryption.WriterID, i int, ok bool) {
-	for _, w := range sortedWriters(l.buffered) {
-		c, _ := l.chain(w)
-		i := slices.IndexFunc(l.buffered[w][c.Seq+1], func(h held) bool { return l.covers(h.opened.Deps) })
-		if i >= 0 {
-			return w, i, true
+	for {
+		for _, w := range sortedWriters(l.buffered) {
+			c, _ := l.chain(w)
+			i := slices.IndexFunc(l.buffered[w][c.Seq+1], func(h held) bool {
+				return l.covers(h.opened.Deps) && l.counts(w, c, h)
+			})
+			if i >= 0 {
+				return w, i, true
+			}
+		}
+		if !l.trust() {
+			return encryption.WriterID{}, 0, false
 		}
 	}
-	return encryption.WriterID{}, 0, false
 }
 
 // covers says whether every dependency is durable or in this group.
@@ -219,7 +229,7 @@ func (l *Ledger) next() (*Admitted, []refusal) {
 	}
 	h := l.take(w, c.Seq+1, i)
 	content, hash, err := h.opened.Verify(l.id, prior)
-	if err != nil {
+	if err != nil && !errors.Is(err, encryption.ErrRemoved) { // a removed device's, if it counts
 		return nil, []refusal{{from: h.from, writer: w, seq: c.Seq + 1, err: err}}
 	}
 	rivals := l.rivals(w, c.Seq+1, prior)
@@ -234,7 +244,7 @@ func (l *Ledger) rivals(w encryption.WriterID, seq uint64, prior *encryption.Cha
 	for len(l.buffered[w][seq]) > 0 {
 		h := l.take(w, seq, 0)
 		_, _, err := h.opened.Verify(l.id, prior)
-		if err == nil {
+		if err == nil || errors.Is(err, encryption.ErrRemoved) {
 			err = encryption.ErrFork
 		}
 		out = append(out, refusal{from: h.from, writer: w, seq: seq, err: err})

@@ -164,6 +164,9 @@ func (n *network) effect(h *host, e Effect) string {
 	case Load:
 		return "load for " + to(e.Session) + n.places(e.From)
 	case Admit:
+		if len(e.Records) > 0 {
+			return fmt.Sprintf("admit %d epochs of %s", len(e.Records), to(e.Session))
+		}
 		return fmt.Sprintf("admit %d operations of %s", len(e.Ops), to(e.Session))
 	case Disconnect:
 		return "disconnect " + to(e.Session) + ": " + n.plain(e.Reason)
@@ -194,6 +197,8 @@ func (n *network) message(m wire.Message) string {
 		return s
 	case *wire.Members:
 		return fmt.Sprintf("members %d", len(m.Ops))
+	case *wire.Epochs:
+		return fmt.Sprintf("epochs %d", len(m.Records))
 	case *wire.Envelope:
 		return "envelope " + n.envelope(m.Raw)
 	case *wire.Ack:

@@ -12,7 +12,7 @@ type session struct {
 	// offered is the digest in our hello, snapshot what it was the digest of.
 	offered  [32]byte
 	snapshot map[encryption.WriterID]uint64
-	members  encryption.Hash // membership digest at that time
+	roster   [32]byte // digest of members and epochs at that time
 	// greeted: its hello has come. known: has is its frontier.
 	greeted, known bool
 	// backlog: it seals changes that we will be sent. owed: it was told so of

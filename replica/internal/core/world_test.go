@@ -97,7 +97,7 @@ func (w *world) step(op uint16) {
 	case kind == 27:
 		pick(arg, w.hosts, w.kill)
 	case kind == 28:
-		pick(arg, w.hosts, func(h *host) { h.admit(made.ops[:1+arg/8%len(w.hosts)]) })
+		pick(arg, w.hosts, func(h *host) { h.admit(Admit{Ops: made.ops[:1+arg/8%len(w.hosts)]}) })
 	case kind == 29:
 		pick(arg, w.hosts, func(h *host) { h.perform(h.x.Step(CompareAll{Nonce: [8]byte{1}})) })
 	case kind == 30:
@@ -160,8 +160,8 @@ func (w *world) streams(a, b *host) int {
 // that it did not know.
 func (w *world) meet(a, b *host) {
 	opsA, opsB := a.id.Ops(), b.id.Ops()
-	a.admit(opsB)
-	b.admit(opsA)
+	a.admit(Admit{Ops: opsB})
+	b.admit(Admit{Ops: opsA})
 	w.logf("connect %s %s", a.name, b.name)
 	w.connect(a, b)
 }

@@ -7,6 +7,8 @@ const (
 	MaxWriters   = 4096      // entries of one frontier or acknowledgement
 	MaxOps       = 4096      // membership operations in one message: all of an account
 	MaxOp        = 4 << 10   // bytes of one membership operation
+	MaxRecords   = 16        // epoch records in one message; more take several
+	MaxRecord    = 256 << 10 // bytes of one epoch record or rewrap
 	MaxEnvelope  = 1 << 20   // bytes of one sealed envelope, and of the batch in it
 	MaxBatch     = 16 << 20  // bytes of one batch after decompression
 	MaxBatchDocs = 16 << 10  // documents that one batch touches
@@ -35,6 +37,8 @@ func maxBody(t Type) int {
 		return 32 + maxHead + MaxWriters*maxEntry
 	case TypeMembers:
 		return maxHead + MaxOps*(maxHead+MaxOp)
+	case TypeEpochs:
+		return maxHead + MaxRecords*(maxHead+2+MaxRecord)
 	case TypeEnvelope:
 		return MaxEnvelope
 	case TypeAck:

@@ -27,6 +27,7 @@ const (
 	TypeAck
 	TypeCompare
 	TypeCompared
+	TypeEpochs
 )
 
 // Message is one frame's content.
@@ -65,6 +66,12 @@ type Entry struct {
 // Members carries signed membership operations, parents before children.
 type Members struct {
 	Ops [][]byte
+}
+
+// Epochs carries epoch records and rewraps. It comes behind the operations
+// that announce them.
+type Epochs struct {
+	Records [][]byte
 }
 
 // Envelope carries one sealed envelope.
@@ -108,6 +115,9 @@ func (*Frontier) Type() Type { return TypeFrontier }
 func (*Members) Type() Type { return TypeMembers }
 
 // Type implements Message.
+func (*Epochs) Type() Type { return TypeEpochs }
+
+// Type implements Message.
 func (*Envelope) Type() Type { return TypeEnvelope }
 
 // Type implements Message.
@@ -135,6 +145,7 @@ func (m *Frontier) append(b []byte) ([]byte, error) {
 }
 
 func (m *Members) append(b []byte) ([]byte, error)  { return appendCBOR(b, m.Ops) }
+func (m *Epochs) append(b []byte) ([]byte, error)   { return appendCBOR(b, m.Records) }
 func (m *Envelope) append(b []byte) ([]byte, error) { return append(b, m.Raw...), nil }
 func (m *Ack) append(b []byte) ([]byte, error)      { return appendCBOR(b, m.Entries) }
 func (m *Compare) append(b []byte) ([]byte, error)  { return append(b, m.Nonce[:]...), nil }
@@ -167,6 +178,9 @@ func decodeBody(t Type, body []byte) (Message, error) {
 	case TypeMembers:
 		m := &Members{}
 		return m, decodeCBOR(decMessage, body, &m.Ops)
+	case TypeEpochs:
+		m := &Epochs{}
+		return m, decodeCBOR(decMessage, body, &m.Records)
 	case TypeEnvelope:
 		return &Envelope{Raw: body}, nil
 	case TypeAck:
@@ -229,6 +243,18 @@ func (m *Members) check() error {
 	for i, op := range m.Ops {
 		if len(op) == 0 || len(op) > MaxOp {
 			return malformed("membership operation %d of %d bytes", i, len(op))
+		}
+	}
+	return nil
+}
+
+func (m *Epochs) check() error {
+	if len(m.Records) > MaxRecords {
+		return malformed("%d epoch records", len(m.Records))
+	}
+	for i, r := range m.Records {
+		if len(r) == 0 || len(r) > MaxRecord {
+			return malformed("epoch record %d of %d bytes", i, len(r))
 		}
 	}
 	return nil

@@ -1,0 +1,89 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/starling-sync/starling/encryption"
+)
+
+// epochRecord counts what was sealed in the current epoch, by all writers.
+type epochRecord struct {
+	_     struct{} `cbor:",toarray"`
+	Tag   [16]byte
+	Since uint64 // counters.Arrival when it began
+}
+
+// Rotate begins a new content epoch, so that what is written from now on cannot
+// be read with keys that leaked before. It happens by itself after a removal,
+// every 30 days, and at 2^20 envelopes. Errors: ErrNotMember.
+func (r *Replica) Rotate(ctx context.Context) error {
+	var err error
+	if e := r.call(ctx, func(l *loop) { err = l.rotate() }); e != nil {
+		err = e
+	}
+	if err != nil {
+		return fmt.Errorf("begin a new epoch: %w", closed(err))
+	}
+	return nil
+}
+
+func (l *loop) rotate() error {
+	if err := l.outside(); err != nil {
+		return err
+	}
+	return l.prepare(func(id *encryption.Identity, now time.Time) (roster, error) {
+		op, record, err := id.PrepareEpoch(now, l.config.Random)
+		return roster{ops: [][]byte{op}, records: [][]byte{record}}, err
+	})
+}
+
+// freshEpoch rotates if it is due, before something is sealed. When it cannot,
+// nothing is sealed: the sessions end, and changes wait.
+func (l *loop) freshEpoch() {
+	tag, _ := l.r.id.CurrentEpoch()
+	if l.epoch.Tag != tag {
+		l.epoch = epochRecord{Tag: tag, Since: l.counters.Arrival}
+	}
+	reason, due := l.r.id.NeedsEpoch(l.config.Clock(), l.counters.Arrival-l.epoch.Since)
+	if !due {
+		return
+	}
+	l.config.Log.Info("a new epoch begins", "reason", reason)
+	if err := l.rotate(); err != nil {
+		err = fmt.Errorf("begin a new epoch: %w", err)
+		l.fault("", err)
+		l.unlinkAll(err)
+	}
+}
+
+// welcomePeer hands a device that has come the epochs that it may lack, and
+// replaces this device's own key when that is due.
+func (l *loop) welcomePeer(device encryption.DeviceID) error {
+	if l.standing.State != encryption.StandingMember {
+		return nil
+	}
+	if l.r.id.NeedsRekey(l.config.Clock()) {
+		if err := l.rekey(); err != nil {
+			return err
+		}
+	}
+	records, err := l.r.id.PrepareRewrap(l.config.Random, device)
+	if err != nil || len(records) == 0 {
+		return err
+	}
+	return l.addRoster(roster{records: records})
+}
+
+func (l *loop) rekey() error {
+	return l.prepare(func(id *encryption.Identity, now time.Time) (roster, error) {
+		op, seed, err := id.PrepareRekey(now, l.config.Random)
+		if err != nil {
+			return roster{}, err
+		}
+		key, err := id.ExportKey(seed, l.config.Random)
+		return roster{ops: [][]byte{op}, key: key}, errors.Join(err)
+	})
+}

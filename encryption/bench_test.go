@@ -95,6 +95,79 @@ func BenchmarkWelcome(b *testing.B) {
 	}
 }
 
+// benchTeam is an account of n devices, each with keys of its own.
+func benchTeam(b *testing.B, n int) *Identity {
+	id := newFounder(b, "laptop", 1)
+	for i := 1; i < n; i++ {
+		add(b, id, newTestJoiner(b, "phone", byte(i+1)).Request(Hash{byte(i)}))
+	}
+	return id
+}
+
+func BenchmarkRotation(b *testing.B) {
+	for _, n := range []int{1, 8, 64} {
+		id := benchTeam(b, n)
+		b.Run(fmt.Sprintf("devices=%d", n), func(b *testing.B) {
+			for b.Loop() {
+				_, record, err := id.PrepareEpoch(testTime, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(len(record)), "B/record")
+			}
+		})
+	}
+}
+
+// BenchmarkReopen100Epochs is what the epochs add to a start: everything comes
+// from the store, and the file holds the first epoch alone.
+func BenchmarkReopen100Epochs(b *testing.B) {
+	id, f := newFoundation(b, "laptop", 1)
+	for i := range 7 {
+		add(b, id, newTestJoiner(b, "phone", byte(i+2)).Request(Hash{byte(i)}))
+	}
+	for range 100 {
+		rotate(b, id)
+	}
+	ops, records := id.Ops(), id.EpochRecords()
+	size := 0
+	for _, r := range records {
+		size += len(r)
+	}
+	var again *Identity
+	for b.Loop() {
+		b.StopTimer()
+		var err error
+		if again, err = newIdentity(f.stored); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := again.Admit(ops...); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		if _, err := again.AdmitEpochs(records...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(size)/101, "B/record")
+	b.ReportMetric(float64(len(records[100])), "B/last-record")
+	if len(again.ring.secrets) != 101 {
+		b.Fatalf("%d epochs open", len(again.ring.secrets))
+	}
+}
+
+func BenchmarkRewrap(b *testing.B) {
+	id := benchTeam(b, 2)
+	late := id.Members()
+	for b.Loop() {
+		records, err := id.PrepareRewrap(nil, late[0].ID, late[1].ID)
+		if err != nil || len(records) != 1 {
+			b.Fatal(len(records), err)
+		}
+		b.ReportMetric(float64(len(records[0])), "B/record")
+	}
+}
+
 func BenchmarkUnlockPassphrase(b *testing.B) {
 	h := &boxHeader{KDF: kdfPassphrase, Cost: defaultCost}
 	for b.Loop() {

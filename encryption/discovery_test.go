@@ -72,6 +72,20 @@ func TestServedEpochs(t *testing.T) {
 	served(late, tag, first)
 }
 
+// TestServedEpochsOfUnknownEpochs: that another device announced an epoch of the
+// same generation is no proof that it has one which is known here.
+func TestServedEpochsOfUnknownEpochs(t *testing.T) {
+	ids := team(t, 2)
+	a, b := ids[0], ids[1]
+	first, _ := a.CurrentEpoch()
+	tag := rotate(t, a)
+	rotate(t, b)
+	admitAll(t, a, b.Ops())
+	if got := a.ServedEpochs(testTime); !slices.Equal(got, []EpochTag{tag, first}) {
+		t.Errorf("serves %v", got)
+	}
+}
+
 // TestServedEpochsForTheRemoved: for 30 days a removed device can find out.
 func TestServedEpochsForTheRemoved(t *testing.T) {
 	ids := team(t, 2)

@@ -1,5 +1,5 @@
 // Package encryption holds everything an account trusts: keys, the membership
-// log, the content epoch, envelopes, the hello between two members, linking of
+// log, content epochs, envelopes, the hello between two members, linking of
 // new devices, the recovery phrase, and the file that keeps the secrets at rest.
 //
 // An account is a directed acyclic graph of signed operations, the membership
@@ -13,7 +13,10 @@
 // A content epoch is a 32-byte secret that all members hold. From it come the
 // epoch tag (public, and a commitment to the secret), the key that encrypts
 // envelopes, the key under which two members greet each other, and others. An
-// epoch record carries the secret to the devices that may know it.
+// epoch record carries the secret to the devices that may know it, and the
+// secrets of all earlier epochs; an operation of the log announces it. A device
+// seals in the newest epoch that only members can know, and makes one when there
+// is none, which is how a removal takes effect. It opens in every epoch.
 //
 // An envelope is one signed and encrypted batch of changes of one writer. A
 // writer is a device and one lifetime of its database, so its id is a hash of

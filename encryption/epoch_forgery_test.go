@@ -28,7 +28,7 @@ func forgeEpoch(tb testing.TB, by *Identity, body func(*forgedEpoch), action fun
 	}
 	var err error
 	e := newEpoch(f.secret, by.account)
-	if f.wraps, err = wrapSecret(e, by.account, by.log.recipients(), seeded(1)); err != nil {
+	if f.wraps, err = wrapSecret(e, by.account, by.log.recipients(), seeded(101)); err != nil {
 		tb.Fatal(err)
 	}
 	if f.body.Secrets, err = sealSecrets(e, by.account, []Secret{by.ring.secrets[first].secret}, seeded(2)); err != nil {
@@ -107,7 +107,26 @@ func TestForgedAnnouncementsAreIgnored(t *testing.T) {
 			t.Errorf("%s: %d kept, %v", name, len(added), err)
 		}
 		wantCurrent(t, b, first)
+		if ignored := name == "generation ahead" || name == "first tag again"; ignored != (len(b.ring.all) == 1) {
+			t.Errorf("%s: %d epochs announced", name, len(b.ring.all))
+		}
 	}
+}
+
+// TestRecipientsMustBeMembers: a member seals an epoch to a device that it knows
+// to be out.
+func TestRecipientsMustBeMembers(t *testing.T) {
+	base := team(t, 3)
+	a, b, out := base[0], base[1], base[2]
+	before := a.log.recipients()
+	admitAll(t, b, [][]byte{expel(t, a, out.device)})
+	op, record := forgeEpoch(t, a, func(f *forgedEpoch) { f.body.Recipients = recipientIDs(before) }, unchanged)
+	admitAll(t, b, [][]byte{op})
+	admitRecords(t, b, record)
+	if b.ring.all[1].broken != nil {
+		t.Error(b.ring.all[1].broken)
+	}
+	wantReason(t, b, testTime, 0, EpochExposed)
 }
 
 // TestOldSecretUnderANewAnnouncement: a member announces an epoch again that a

@@ -139,12 +139,16 @@ func wrapSecret(e *epoch, account AccountID, to []recipient, random io.Reader) (
 	for _, r := range to {
 		keys = append(keys, r.key)
 	}
-	for len(keys) < wrapCount(len(to)) {
-		nobody, err := newDeviceKeys(random)
-		if err != nil {
-			return nil, err
+	var nobody [2][]byte // two serve for any number: no two wraps for one key can be told from others
+	for i := 0; len(keys) < wrapCount(len(to)); i++ {
+		if i < len(nobody) {
+			k, err := newDeviceKeys(random)
+			if err != nil {
+				return nil, err
+			}
+			nobody[i] = k.hpkePublic()
 		}
-		keys = append(keys, nobody.hpkePublic())
+		keys = append(keys, nobody[i%len(nobody)])
 	}
 	var wraps [][]byte
 	for _, k := range keys {

@@ -13,10 +13,17 @@ import (
 // epochWorld is an account whose devices rotate, write, add, remove and rekey as
 // they please, and hear of each other late or never.
 type epochWorld struct {
-	tb      rapid.TB
+	tb      fatal
 	devices []*Identity
 	sealed  []sealedBy
 	seeds   int
+}
+
+// fatal is what both kinds of test have.
+type fatal interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
 }
 
 // sealedBy is an envelope and who could not be meant to read it: the devices

@@ -188,9 +188,11 @@ func FuzzWelcome(f *testing.F) {
 	})
 }
 
-// FuzzEpochRecord gives arbitrary bytes as a record, and as the body of one.
+// FuzzEpochRecord gives arbitrary bytes as a record, as the body of the first
+// one, and as the body of one that is announced, or of a rewrap, by a member.
 func FuzzEpochRecord(f *testing.F) {
 	a := newFounder(f, "laptop", 1)
+	first := a.ring.all[0]
 	f.Add(a.EpochRecords()[0])
 	good, err := parseEpochRecord(a.EpochRecords()[0])
 	if err != nil {
@@ -201,15 +203,65 @@ func FuzzEpochRecord(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(plain)
+	tag := rotate(f, a)
+	f.Add(a.EpochRecords()[1])
+	f.Add(encode(a.ring.byTag[tag][0].body))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if r, err := parseEpochRecord(data); err == nil {
-			r.open(a.epoch, a.log, a.ring.all[0])
+			r.open(a.ring.secrets[first.tag], a.log, first)
 			r.unwrap(a.account, a.keys.hpke)
 		}
 		r := *good
-		r.Body = aead(a.epoch.control).Seal(nil, r.Nonce[:], data, epochBodyContext(a.account, r.Tag))
-		if body, err := r.open(a.epoch, a.log, a.ring.all[0]); err == nil && body.Author != a.device {
+		e := a.ring.secrets[first.tag]
+		r.Body = aead(e.control).Seal(nil, r.Nonce[:], data, epochBodyContext(a.account, r.Tag))
+		if body, err := r.open(e, a.log, first); err == nil && body.Author != a.device {
 			t.Fatal("accepted a body that its author did not sign")
 		}
+		fuzzMember(t, copyOf(a), a.ring.byTag[tag][0], data)
 	})
+}
+
+// fuzzMember is a member that announces and seals what it pleases.
+func fuzzMember(t *testing.T, a *Identity, like *announcement, data []byte) {
+	t.Helper()
+	before, _ := a.CurrentEpoch()
+	e, wraps := newEpoch(NewSecret([32]byte{7}), a.account), must(parseEpochRecord(like.raw)).Wraps
+	for _, kind := range []struct{ body, sign label }{{labelEpochBody, labelEpochSign}, {labelRewrapBody, labelRewrapSign}} {
+		signed := encode(signedEpochBody{Body: data, Signature: kind.sign.sign(a.keys.signing, data)})
+		raw, err := sealRecord(e, a.account, wraps, signed, kind.body, seeded(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.ring.secrets[e.tag] = e
+		signedEpoch(t, a, e.tag, like.generation+1, raw)
+		added, err := a.AdmitEpochs(raw, data)
+		if again := must(a.AdmitEpochs(added...)); len(again) != 0 {
+			t.Fatalf("kept twice: %d (%v)", len(again), err)
+		}
+		if _, err := newIdentityOf(a); err != nil {
+			t.Fatalf("what was kept does not come back: %v", err)
+		}
+	}
+	if now, ok := a.CurrentEpoch(); !ok || now != before && len(a.ring.byTag[now][0].body.Recipients) == 0 {
+		t.Fatalf("at epoch %v", now)
+	}
+}
+
+// signedEpoch announces a record.
+func signedEpoch(t *testing.T, a *Identity, tag EpochTag, generation uint64, raw []byte) {
+	t.Helper()
+	signed(t, a, OperationEpoch, epochAction{Tag: tag, Generation: generation, Record: recordName(raw), At: 1})
+}
+
+// newIdentityOf is the device after a restart, from what its caller stored.
+func newIdentityOf(a *Identity) (*Identity, error) {
+	again := &Identity{
+		account: a.account, device: a.device, keys: a.keys, record: a.record,
+		log: newLog(a.account), ring: firstOnly(a.ring, a.ring.keys...),
+	}
+	if _, err := again.Admit(a.Ops()...); err != nil {
+		return nil, err
+	}
+	_, err := again.AdmitEpochs(a.EpochRecords()...)
+	return again, err
 }

@@ -167,7 +167,7 @@ func (k *keyring) takeSecrets(a *announcement, e *epoch) {
 	}
 	missing := map[EpochTag]bool{}
 	for _, o := range k.all {
-		if k.secrets[o.tag] == nil && a.op.past.has(o.op.index) {
+		if k.secrets[o.tag] == nil && (o.op == nil || a.op.past.has(o.op.index)) {
 			missing[o.tag] = true
 		}
 	}

@@ -196,7 +196,7 @@ func (id *Identity) rewrap(random io.Reader, a *announcement, met []DeviceID) ([
 	all := len(have) == 0 || have[0] == id.device
 	var to []recipient
 	for _, m := range id.ring.lacking(id.log, a) {
-		if m.ID != id.device && (all || slices.Contains(met, m.ID)) {
+		if all || slices.Contains(met, m.ID) {
 			to = append(to, recipient{id: m.ID, key: m.HPKEKey})
 		}
 	}

@@ -46,8 +46,13 @@ func TestRewrapBringsAMemberIn(t *testing.T) {
 	if len(made) != 1 {
 		t.Fatalf("%d members serve the late device of their own accord", len(made))
 	}
-	made = append(made, rewraps(t, c, late.device)...)
-	made = append(made, rewraps(t, b, late.device)...)
+	for _, id := range []*Identity{b, c} {
+		served := rewraps(t, id, late.device)
+		if len(served) != 1 {
+			t.Fatalf("%d rewraps for a device that is met", len(served))
+		}
+		made = append(made, served...)
+	}
 	for _, id := range []*Identity{late, a, b, c} {
 		if added, err := id.AdmitEpochs(made...); err != nil || len(added) != len(made) {
 			t.Errorf("%d of %d kept, %v", len(added), len(made), err)

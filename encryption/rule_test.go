@@ -230,3 +230,24 @@ func TestVouchedEndsWithTheRemoval(t *testing.T) {
 		t.Errorf("of two heads with one number: %v", got)
 	}
 }
+
+// TestAnOrphanHearsWhichRemovalVoidsIt: of two removals of its sponsor, the
+// earlier one had seen its add.
+func TestAnOrphanHearsWhichRemovalVoidsIt(t *testing.T) {
+	m, d := joined(t, 2)
+	founder, thief, other := d[0], d[1], d[2]
+	orphan := m.do(t, m.add(thief, m.heads()...))
+	early, late := m.remove(founder, thief, orphan, orphan), m.remove(other, thief, thief, other)
+	late.at = 1
+	m.do(t, early)
+	if m.log.standing(orphan.member.ID).State != StandingMember {
+		t.Fatal("void though seen")
+	}
+	m.do(t, late)
+	if s := m.log.standing(orphan.member.ID); s.State != StandingOrphaned || s.Removal.Hash != late.hash {
+		t.Errorf("stands %+v", s)
+	}
+	if s := m.log.standing(thief.member.ID); s.State != StandingRemoved || s.Removal.Hash != early.hash {
+		t.Errorf("the sponsor stands %+v", s)
+	}
+}

@@ -8,20 +8,20 @@ import (
 
 // meet runs a hello to its end or the first error of each side, handing over what
 // a side has to send even beside an error.
-func meet(tb testing.TB, x, y *Hello) (errX, errY error, frames [3][]byte) {
+func meet(tb testing.TB, x, y *Hello) (frames [3][]byte, errX, errY error) {
 	tb.Helper()
 	var err error
 	if frames[0], _, err = x.Next(nil); err != nil {
 		tb.Fatal(err)
 	}
 	if frames[1], _, errY = y.Next(frames[0]); errY != nil {
-		return nil, errY, frames
+		return frames, nil, errY
 	}
 	if frames[2], _, errX = x.Next(frames[1]); frames[2] == nil {
-		return errX, nil, frames
+		return frames, errX, nil
 	}
 	_, _, errY = y.Next(frames[2])
-	return errX, errY, frames
+	return frames, errX, errY
 }
 
 // wantRemoved expects an end that says which of the two is no member.
@@ -52,7 +52,7 @@ func TestHelloTellsARemovedDevice(t *testing.T) {
 		if dials == "removed" {
 			x, y = helloPair(b, a, 1)
 		}
-		errX, errY, _ := meet(t, x, y)
+		_, errX, errY := meet(t, x, y)
 		if dials == "removed" {
 			errX, errY = errY, errX
 		}
@@ -77,7 +77,7 @@ func TestHelloOfAnOrphan(t *testing.T) {
 	removed(t, a, b.device)
 	for name, pair := range map[string][2]*Identity{"member dials": {a, orphan}, "orphan dials": {orphan, a}} {
 		x, y := helloPair(pair[0], pair[1], 1)
-		errX, errY, _ := meet(t, x, y)
+		_, errX, errY := meet(t, x, y)
 		if pair[0] == orphan {
 			errX, errY = errY, errX
 		}
@@ -94,7 +94,7 @@ func TestHelloOfAnOrphan(t *testing.T) {
 		}
 	}
 	x, y := helloPair(orphan, a, 2)
-	_, errY, _ := meet(t, x, y)
+	_, _, errY := meet(t, x, y)
 	admitAll(t, a, wantRemoved(t, errY, orphan.device, orphan.device).Ops)
 	op, err := a.PrepareReadd(orphan.device, testTime)
 	if err != nil {
@@ -102,7 +102,7 @@ func TestHelloOfAnOrphan(t *testing.T) {
 	}
 	admitAll(t, a, [][]byte{op})
 	x, y = helloPair(orphan, a, 3)
-	errX, _, _ := meet(t, x, y)
+	_, errX, _ := meet(t, x, y)
 	admitAll(t, orphan, wantRemoved(t, errX, orphan.device, a.device).Ops)
 	if again, ok := orphan.Adopt(); !ok || again.device != deviceID(op) {
 		t.Error("the orphan did not learn its new id")
@@ -116,7 +116,7 @@ func TestHelloInAFreeze(t *testing.T) {
 	removed(t, a, b.device)
 	removed(t, b, a.device)
 	x, y := helloPair(a, b, 1)
-	errX, errY, _ := meet(t, x, y)
+	_, errX, errY := meet(t, x, y)
 	ofA := wantRemoved(t, errX, a.device, b.device)
 	ofB := wantRemoved(t, errY, b.device, a.device)
 	if len(ofA.Ops) != 1 || len(ofB.Ops) != 1 {
@@ -141,7 +141,7 @@ func TestHelloAnswersAClaimWithLittle(t *testing.T) {
 		thief := view(a, claimed, newTestJoiner(t, "thief", 4).keys, genesis)
 		thief.log.adds[claimed] = 0
 		x, y := helloPair(thief, a, 1)
-		_, errY, frames := meet(t, x, y)
+		frames, _, errY := meet(t, x, y)
 		if !errors.Is(errY, ErrHello) || errors.Is(errY, ErrRemoved) {
 			t.Errorf("%s: %v", name, errY)
 		}
@@ -159,7 +159,7 @@ func TestHelloOfARemovedDeviceIsStillChecked(t *testing.T) {
 	removed(t, a, b.device)
 	stranger := view(a, b.device, newTestJoiner(t, "stranger", 3).keys, a.Ops()[:2])
 	x, y := helloPair(a, stranger, 1)
-	errX, _, frames := meet(t, x, y)
+	frames, errX, _ := meet(t, x, y)
 	if errors.Is(errX, ErrRemoved) || !errors.Is(errX, ErrHello) || frames[2] != nil {
 		t.Errorf("answered a forged signature: %v", errX)
 	}

@@ -64,6 +64,20 @@ func TestRemoveTakesADeviceOut(t *testing.T) {
 	wantError(t, err, ErrUnknownDevice)
 }
 
+// TestRemoveSeesTheLastOperation: what the target did, as far as the remover knows
+// it, counts further.
+func TestRemoveSeesTheLastOperation(t *testing.T) {
+	a := newFounder(t, "laptop", 1)
+	b := link(t, a, "phone", 2)
+	for i := range byte(3) {
+		admitAll(t, a, [][]byte{add(t, b, newTestJoiner(t, "new", 3+i).Request(Hash{i}))})
+	}
+	removed(t, a, b.device)
+	if n := len(a.Members()); n != 4 {
+		t.Errorf("%d members are left", n)
+	}
+}
+
 // TestLeaving: a device removes itself; what it did before counts.
 func TestLeaving(t *testing.T) {
 	a := newFounder(t, "laptop", 1)

@@ -69,6 +69,43 @@ func BenchmarkMembers(b *testing.B) {
 	}
 }
 
+// benchWorld is a log of 1,000 operations: devices come and go, and each that
+// stays acknowledges. So it has as many removals as a log of this size can.
+func benchWorld(b *testing.B) *Identity {
+	id := newFounder(b, "laptop", 1)
+	j := newTestJoiner(b, "phone", 2)
+	for i := 0; len(id.log.ops) < 1000; i++ {
+		op := add(b, id, j.Request(Hash{byte(i), byte(i >> 8)}))
+		if i%3 != 0 || len(id.log.resolved.members) > 8 {
+			removed(b, id, deviceID(op))
+		}
+	}
+	return id
+}
+
+func BenchmarkMembers1000(b *testing.B) {
+	ops := benchWorld(b).log.ops
+	all := firstOf(len(ops))
+	b.ReportAllocs()
+	for b.Loop() {
+		if got := resolve(ops, all); len(got.removals) < 400 {
+			b.Fatal(len(got.removals))
+		}
+	}
+}
+
+func BenchmarkAdmit1000(b *testing.B) {
+	id := benchWorld(b)
+	ops := id.Ops()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := newLog(id.account).admit(ops); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/float64(len(ops)), "µs/op")
+}
+
 func BenchmarkHello(b *testing.B) {
 	x := newFounder(b, "laptop", 1)
 	y := link(b, x, "phone", 2)

@@ -8,7 +8,11 @@
 // of an add operation signed by a member, and its device id is a hash of that
 // operation. Who is a member is a pure function of the set of operations, so
 // every device that holds the same set names the same members, whatever the
-// order in which the operations arrived.
+// order in which the operations arrived. Removal wins: a removed device is out for
+// good, and what it signed unseen by its remover does not count, except its own
+// removals. Only the recovery key, which the recovery words stand for, overrules a
+// removal. A device that was added in vain, by one that had been removed, is an
+// orphan, and can be added again under a new id.
 //
 // A content epoch is a 32-byte secret that all members hold. From it come the
 // epoch tag (public, and a commitment to the secret), the key that encrypts

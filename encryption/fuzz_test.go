@@ -40,7 +40,7 @@ func FuzzOpenEnvelope(f *testing.F) {
 }
 
 // FuzzAdmit gives arbitrary bytes as an operation, and as the body of one that
-// this device signs.
+// this device or the recovery key signs.
 func FuzzAdmit(f *testing.F) {
 	a := newFounder(f, "laptop", 1)
 	op, err := a.PrepareAdd(newTestJoiner(f, "phone", 2).Request(Hash{1}), testTime)
@@ -54,11 +54,28 @@ func FuzzAdmit(f *testing.F) {
 	f.Add(op)
 	f.Add(s.Body)
 	f.Add(a.Ops()[0])
+	w := newForgery(f)
+	a = w.a
+	for kind := OperationRemove; kind <= OperationRotateRecovery; kind++ {
+		op := w.spoilt(kind, nil)
+		if err := decode(op, MaxOperation, &s); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(op)
+		f.Add(s.Body)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		signed := encode(signedOperation{Body: data, Signatures: [][]byte{labelOperationSign.sign(a.keys.signing, data)}})
+		all := [][]byte{data}
+		for _, keys := range [][]*deviceKeys{{a.keys}, {w.recovery}, {w.recovery, w.fresh}} {
+			s := signedOperation{Body: data}
+			for _, k := range keys {
+				s.Signatures = append(s.Signatures, labelOperationSign.sign(k.signing, data))
+			}
+			all = append(all, encode(s))
+		}
 		log := a.log.clone()
 		before := len(log.ops)
-		added, err := log.admit([][]byte{data, signed})
+		added, err := log.admit(all)
 		if err == nil && len(log.ops) != before+len(added) {
 			t.Fatal("the log grew by something else than what was added")
 		}

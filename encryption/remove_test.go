@@ -78,7 +78,8 @@ func TestRemoveSeesTheLastOperation(t *testing.T) {
 	}
 }
 
-// TestLeaving: a device removes itself; what it did before counts.
+// TestLeaving: a device removes itself; what it did before counts, and what it
+// wrote, unless another removal says otherwise.
 func TestLeaving(t *testing.T) {
 	a := newFounder(t, "laptop", 1)
 	b := link(t, a, "phone", 2)
@@ -89,6 +90,14 @@ func TestLeaving(t *testing.T) {
 	admitAll(t, b, a.Ops())
 	if m := b.Members(); len(m) != 1 || m[0].ID != b.device {
 		t.Errorf("members %v", m)
+	}
+	if n := len(b.Vouched()); n != maxCut {
+		t.Errorf("%d writers of the device that left", n)
+	}
+	other := view(b, b.device, b.keys, a.Ops()[:2])
+	admitAll(t, b, removed(t, other, a.device))
+	if n := len(b.Vouched()); n != 0 {
+		t.Errorf("%d writers though its removal had not seen them", n)
 	}
 }
 

@@ -214,6 +214,9 @@ func TestVouchedEndsWithTheRemoval(t *testing.T) {
 	backdated := m.remove(thief, other, other, seen)
 	backdated.remove.Cut = dep(9, 200)
 	m.do(t, backdated)
+	left := m.remove(thief, thief, seen, seen)
+	left.remove.Cut = dep(9, 250)
+	m.do(t, left)
 	fresh := m.do(t, m.add(thief, seen))
 	m.do(t, m.ack(fresh, dep(9, 300), fresh))
 	if got := m.log.vouched(); !maps.Equal(got, want) || m.is(other) {

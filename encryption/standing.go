@@ -101,12 +101,12 @@ func (l *membershipLog) removalOf(add int) (first *operation) {
 	return first
 }
 
-// voidedBy returns the earliest removal that cuts off the add at an index or one
-// that it rests on, nil if none does.
-func (l *membershipLog) voidedBy(add int) (first *operation) {
-	for x := add; x != noAuthor; x = l.ops[x].author {
+// voidedBy returns the earliest removal, other than itself, that cuts off the
+// operation at an index or one that it rests on, nil if none does.
+func (l *membershipLog) voidedBy(index int) (first *operation) {
+	for x := index; x != noAuthor; x = l.ops[x].author {
 		for _, r := range l.resolved.removals {
-			if r.target == l.ops[x].author && !l.ops[r.seen].past.has(x) {
+			if r.index != index && r.target == l.ops[x].author && !l.ops[r.seen].past.has(x) {
 				first = earlier(first, r)
 			}
 		}
@@ -147,7 +147,7 @@ func compareDevices(a, b DeviceID) int { return bytes.Compare(a[:], b[:]) }
 
 // Vouched returns, for every writer that a cut names, the last envelope that
 // somebody vouches for, with all before it. Cuts of removals and acks count
-// unless a removal cuts them off; so a removed device vouches for nothing beyond
+// unless another removal cuts them off; so a removed device vouches for nothing beyond
 // what its remover had seen, not even in a removal, which counts otherwise. Of two
 // heads with one number, which a forked writer has, the smaller one is taken.
 //
@@ -163,23 +163,27 @@ func (id *Identity) Vouched() map[WriterID]Dep {
 
 func (l *membershipLog) vouched() map[WriterID]Dep {
 	all := map[WriterID]Dep{}
-	count := func(op *operation, cut []Dep) {
-		if l.resolved.cut.has(op.index) {
-			return
-		}
-		for _, d := range cut {
-			if have, ok := all[d.Writer]; !ok || d.Seq > have.Seq || d.Seq == have.Seq && compareHash(d.Head, have.Head) < 0 {
-				all[d.Writer] = d
-			}
-		}
-	}
 	for _, op := range l.resolved.removals {
-		count(op, op.remove.Cut)
+		// A device that leaves cuts itself off, and vouches for what it leaves behind.
+		own := op.author == op.target && l.voidedBy(op.index) == nil
+		if own || !l.resolved.cut.has(op.index) {
+			join(all, op.remove.Cut)
+		}
 	}
 	for _, op := range l.ops {
-		if op.ack != nil {
-			count(op, op.ack.Cut)
+		if op.ack != nil && !l.resolved.cut.has(op.index) {
+			join(all, op.ack.Cut)
 		}
 	}
 	return all
+}
+
+// join raises what is known of each writer to a cut.
+func join(all map[WriterID]Dep, cut []Dep) {
+	for _, d := range cut {
+		have, ok := all[d.Writer]
+		if !ok || d.Seq > have.Seq || d.Seq == have.Seq && compareHash(d.Head, have.Head) < 0 {
+			all[d.Writer] = d
+		}
+	}
 }

@@ -137,7 +137,7 @@ func vectorErrors() map[string]error {
 func vectorKinds() map[string]func(*testing.T, *vector) error {
 	return map[string]func(*testing.T, *vector) error{
 		"derive": tryDerive, "operation": tryOperation, "epoch": tryEpoch, "envelope": tryEnvelope,
-		"hello": tryHello, "identity": tryIdentity, "welcome": tryWelcome,
+		"members": tryMembers, "hello": tryHello, "identity": tryIdentity, "welcome": tryWelcome,
 	}
 }
 
@@ -241,8 +241,11 @@ func vectorLog(t *testing.T, v *vector) *membershipLog {
 func tryOperation(t *testing.T, v *vector) error {
 	log := vectorLog(t, v)
 	added, err := log.admit(v.all(t, "operation"))
-	if err == nil && (len(added) != 1 || !bytes.Equal(added[0].member.ID[:], v.bytes(t, "device"))) {
+	if device := v.bytes(t, "device"); err == nil && (len(added) != 1 || device != nil && !bytes.Equal(added[0].member.ID[:], device)) {
 		return fmt.Errorf("added %v", added)
+	}
+	if err == nil {
+		err = sameMeaning(v, log)
 	}
 	if digest := log.digest(); err == nil && !bytes.Equal(digest[:], v.bytes(t, "digest")) {
 		return fmt.Errorf("digest is %v", digest)

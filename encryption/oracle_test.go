@@ -9,6 +9,7 @@ type oracle struct {
 	leaving bool // a device's removal of itself fences
 
 	reached map[[2]Hash]bool // what upTo found
+	judged  map[Hash]bool    // what wasMember found, which depends on nothing but the past; may be nil
 }
 
 func (o *oracle) byHash(h Hash) *operation {
@@ -86,6 +87,9 @@ func (o *oracle) wasMember(x *operation) bool {
 	if x.Author.IsZero() {
 		return true
 	}
+	if was, known := o.judged[x.hash]; known {
+		return was
+	}
 	past := *o
 	past.ops = nil
 	for _, op := range o.ops {
@@ -93,7 +97,11 @@ func (o *oracle) wasMember(x *operation) bool {
 			past.ops = append(past.ops, op)
 		}
 	}
-	return past.members()[x.Author]
+	was := past.members()[x.Author]
+	if o.judged != nil {
+		o.judged[x.hash] = was
+	}
+	return was
 }
 
 func (o *oracle) removals() (out []*operation) {

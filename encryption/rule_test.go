@@ -127,7 +127,7 @@ func TestRandomModels(t *testing.T) {
 				checkVouch(r, before, m)
 			}
 		}
-		checkOracle(t, m)
+		checkOracle(t, m, map[Hash]bool{})
 		checkThief(t, m)
 		var order []int
 		for done := (bitset{}); len(order) < len(m.log.ops); {

@@ -108,7 +108,7 @@ func TestRandomWorlds(t *testing.T) {
 			r.Fatalf("it depends on the order:\n%v\n%v", got.Members(), want.Members())
 		}
 		m := &model{log: want.log}
-		checkOracle(t, m)
+		checkOracle(t, m, map[Hash]bool{})
 		for _, removal := range want.Removals() {
 			if _, ok := want.Member(removal.Target); ok {
 				r.Fatalf("a removed device is a member:\n%v", m)

@@ -18,6 +18,7 @@ import (
 	"github.com/starling-sync/starling/p2p"
 	"github.com/starling-sync/starling/replica"
 	"github.com/starling-sync/starling/replica/localapi/client"
+	"github.com/starling-sync/starling/replica/store"
 )
 
 // Codes that only the command line has, beside those of package client.
@@ -130,7 +131,9 @@ var causes = []struct {
 	{client.CodePermission, []error{replica.ErrReadOnly, fs.ErrPermission, syscall.EROFS, syscall.ENOTDIR, syscall.EISDIR}},
 	{client.CodeUnlock, []error{encryption.ErrWrongUnlock, encryption.ErrEmptyPassphrase}},
 	{client.CodeWrongAccount, []error{replica.ErrWrongAccount, encryption.ErrOtherAccount}},
-	{client.CodeDamaged, []error{replica.ErrDamaged, encryption.ErrDamaged}},
+	// The key of a store is in the identity that has just opened, so that a
+	// store which it does not fit is another one, or has lost its own.
+	{client.CodeDamaged, []error{replica.ErrDamaged, encryption.ErrDamaged, store.ErrWrongKey}},
 	{client.CodeExists, []error{encryption.ErrExists}},
 	{client.CodeNotFound, []error{replica.ErrNotFound, encryption.ErrNoIdentity, os.ErrNotExist}},
 	{client.CodeRateLimited, []error{encryption.ErrTooManyInvites, encryption.ErrTooSoon}},

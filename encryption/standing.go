@@ -69,8 +69,9 @@ func (id *Identity) Removals() []Removal {
 	id.mu.RLock()
 	defer id.mu.RUnlock()
 	var out []Removal
+	acks := id.log.acks()
 	for _, op := range id.log.resolved.removals {
-		out = append(out, id.log.removal(op))
+		out = append(out, id.log.removal(op, acks))
 	}
 	return out
 }
@@ -86,7 +87,7 @@ func (l *membershipLog) standing(d DeviceID) Standing {
 	if cause == nil {
 		s.State, cause = StandingOrphaned, l.voidedBy(add)
 	}
-	s.Removal = l.removal(cause)
+	s.Removal = l.removal(cause, l.acks())
 	return s
 }
 
@@ -122,25 +123,32 @@ func earlier(a, b *operation) *operation {
 	return a
 }
 
-func (l *membershipLog) removal(op *operation) Removal {
+// removal is the exported view; acks are those of the log.
+func (l *membershipLog) removal(op *operation, acks map[Hash][]DeviceID) Removal {
 	r := Removal{
 		Hash: op.hash, Target: op.remove.Target, Author: op.Author, ByRecovery: op.byRecovery(),
-		Previous: op.Previous, At: op.at,
+		Previous: op.Previous, At: op.at, Acked: slices.Clone(acks[op.hash]),
 	}
-	for _, m := range l.resolved.members {
-		if m.index == op.author || l.acked(op.hash, m.index) {
-			r.Acked = append(r.Acked, m.member.ID)
-		}
+	if l.resolved.find(op.Author) != nil {
+		r.Acked = append(r.Acked, op.Author)
 	}
 	slices.SortFunc(r.Acked, compareDevices)
+	r.Acked = slices.Compact(r.Acked)
 	return r
 }
 
-// acked reports whether the member that was added at an index acknowledges a removal.
-func (l *membershipLog) acked(removal Hash, member int) bool {
-	return slices.ContainsFunc(l.ops, func(op *operation) bool {
-		return op.ack != nil && op.author == member && slices.Contains(op.ack.Removals, removal)
-	})
+// acks returns which members acknowledge which removal.
+func (l *membershipLog) acks() map[Hash][]DeviceID {
+	acks := map[Hash][]DeviceID{}
+	for _, op := range l.ops {
+		if op.ack == nil || l.resolved.find(op.Author) == nil {
+			continue
+		}
+		for _, h := range op.ack.Removals {
+			acks[h] = append(acks[h], op.Author)
+		}
+	}
+	return acks
 }
 
 func compareDevices(a, b DeviceID) int { return bytes.Compare(a[:], b[:]) }

@@ -41,6 +41,45 @@ func TestHelloBetweenEpochs(t *testing.T) {
 	wantError(t, err, ErrUnknownEpoch)
 }
 
+// TestRemovedDeviceIsToldUnderItsEpoch, which is not the members' any more,
+// whichever side begins.
+func TestRemovedDeviceIsToldUnderItsEpoch(t *testing.T) {
+	ids := team(t, 2)
+	a, b := ids[0], ids[1]
+	old, _ := b.CurrentEpoch()
+	expel(t, a, b.device)
+	rotate(t, a)
+	told := func(err error) {
+		t.Helper()
+		var removed *RemovedError
+		if !errors.As(err, &removed) || removed.Device != b.device || removed.Peer != a.device {
+			t.Errorf("told %v", err)
+			return
+		}
+		again := copyOf(b)
+		admitAll(t, again, removed.Ops)
+		if isMember(again, b.device) {
+			t.Error("does not know that it was removed")
+		}
+	}
+	x, y := helloPair(b, a, 1)
+	_, err := runHello(x, y)
+	told(err)
+	x, err = a.NewHelloIn(old, peerA, peerB, testTime, seeded(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	y = b.NewHello(false, peerB, peerA, testTime, seeded(3))
+	first, _, err := x.Next(nil)
+	second, _, errB := y.Next(first)
+	third, _, errA := x.Next(second)
+	if err != nil || errB != nil || !errors.Is(errA, ErrRemoved) {
+		t.Fatal(err, errB, errA)
+	}
+	_, _, errB = y.Next(third)
+	told(errB)
+}
+
 // TestServedEpochs: an epoch is served until all others are known to be past it.
 func TestServedEpochs(t *testing.T) {
 	ids := team(t, 3)

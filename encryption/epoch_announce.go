@@ -12,10 +12,11 @@ type announcement struct {
 	op         *operation // nil for the first epoch, which the genesis stands for
 	name       Hash       // of the record
 
-	raw    []byte     // the record; nil until it is here
-	body   *epochBody // nil until the record could be opened
-	broken error      // the record opened, and does not hold
-	tried  int        // how many HPKE keys found no wrap
+	raw    []byte       // the record; nil until it is here
+	fresh  *epochRecord // the record parsed, until the first try to open it
+	body   *epochBody   // nil until the record could be opened
+	broken error        // the record opened, and does not hold
+	tried  int          // how many HPKE keys found no wrap
 }
 
 // past returns the operations that the author of the epoch knew.

@@ -108,7 +108,7 @@ func (k *keyring) receive(raw []byte) (w *rewrap, kept bool, err error) {
 	}
 	own := slices.Clone(raw)
 	for _, a := range named {
-		a.raw = own
+		a.raw, a.fresh = own, r
 	}
 	return nil, true, nil
 }
@@ -132,7 +132,10 @@ func (k *keyring) openOne(log *membershipLog, a *announcement) bool {
 	if e == nil && a.tried == len(k.keys) {
 		return false
 	}
-	r := must(parseEpochRecord(a.raw)) // receive has parsed it
+	r := a.fresh
+	if a.fresh = nil; r == nil {
+		r = must(parseEpochRecord(a.raw)) // receive has parsed it before
+	}
 	if e == nil {
 		e = k.unwrap(r, a.tried)
 		a.tried = len(k.keys)

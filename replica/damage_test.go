@@ -69,6 +69,11 @@ func prepare(t *testing.T) onDisk {
 	try(t, b.Chat("c").Mute(ctx, model.Forever))
 	connect(a, b)
 	inSync(t, a, b)
+	for _, d := range []*device{b, a, b} { // each edit depends on the one before
+		try(t, d.Chat("c").MarkUnread(ctx))
+		try(t, d.Chat("c").MarkRead(ctx, account.Position{Time: 1, ID: "m"}))
+		inSync(t, a, b)
+	}
 	events := a.Watch(ctx, replica.Now)
 	try(t, b.Close())
 	await(t, events, func(ev model.Event) bool { return ev.Note == "disconnected" })
@@ -198,7 +203,7 @@ func TestDamageThatIsRepaired(t *testing.T) {
 	for _, id := range []string{"c", "d", "e"} { // of both devices, one, not sealed
 		c := cases["index"]
 		c.table, c.pick, c.state = tableDocs, isDocument(t, whole, id), true
-		c.named, c.edit = "chat "+id+": its document", unread(id)
+		c.named, c.edit = "chat "+id+": its document "+documentID(t, whole, id).String()+" is damaged", unread(id)
 		cases["document "+id] = c
 	}
 	for name, c := range cases {
@@ -225,9 +230,13 @@ func TestDamageThatIsRepaired(t *testing.T) {
 // isDocument picks the document of a chat.
 func isDocument(t *testing.T, whole onDisk, id string) func([]byte) bool {
 	t.Helper()
-	ref := account.Ref{Kind: account.KindChat, Entity: id}
-	want := ref.ID([32]byte(whole.identity(t).Account()))
+	want := documentID(t, whole, id)
 	return is(string(want[:]))
+}
+
+func documentID(t *testing.T, whole onDisk, id string) account.DocumentID {
+	t.Helper()
+	return account.Ref{Kind: account.KindChat, Entity: id}.ID([32]byte(whole.identity(t).Account()))
 }
 
 // What is damaged of the log, of the changes that wait, and of the records of

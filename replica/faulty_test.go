@@ -13,6 +13,7 @@ type faulty struct {
 	store.Store
 	mu      sync.Mutex
 	refuse  func(b *store.Batch) error // asked before each commit; guarded by mu
+	scanned func(t store.Table)        // told of each scan; set before the store is used
 	damaged map[string]bool            // table and key of records; guarded by mu
 	left    *store.Memory              // what was there at Close; read after it
 }
@@ -82,6 +83,9 @@ func (f *faulty) Get(t store.Table, key []byte) ([]byte, error) {
 }
 
 func (f *faulty) Scan(t store.Table, prefix, from []byte, fn func(key, value []byte) error) error {
+	if f.scanned != nil {
+		f.scanned(t)
+	}
 	damaged := &store.DamagedScan{}
 	err := f.Store.Scan(t, prefix, from, func(key, value []byte) error {
 		if f.isDamaged(t, key) {

@@ -109,9 +109,12 @@ func (l *loop) writeRoster(p roster) error {
 func (r *Replica) AdmitMembers(ctx context.Context, ops [][]byte) error {
 	var err error
 	if e := r.call(ctx, func(l *loop) { err = l.addRoster(roster{ops: ops}) }); e != nil {
-		return e
+		err = e
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("admit members: %w", closed(err))
+	}
+	return nil
 }
 
 // AddDevice admits the device that a completed pairing asks for, durably,

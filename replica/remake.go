@@ -27,7 +27,8 @@ func newAudit(id *encryption.Identity) *audit {
 	return &audit{id, map[encryption.WriterID]encryption.Chain{}}
 }
 
-// open decodes and verifies the next record of the log.
+// open decodes and verifies the next record of the log. Somebody vouched for
+// what is there of a device that was removed since, or it would not be there.
 func (a *audit) open(value []byte) (*logRecord, *encryption.Content, error) {
 	var rec logRecord
 	if err := cbor.Unmarshal(value, &rec); err != nil {
@@ -42,7 +43,7 @@ func (a *audit) open(value []byte) (*logRecord, *encryption.Content, error) {
 		prior = &c
 	}
 	c, hash, err := u.Verify(a.id, prior)
-	if err != nil {
+	if err != nil && !errors.Is(err, encryption.ErrRemoved) {
 		return nil, nil, err
 	}
 	a.chains[u.Writer] = encryption.Chain{Device: c.Device, Seq: c.Seq, Head: hash, Members: c.Members}

@@ -45,6 +45,7 @@ func (c *cable) Close() error { close(c.closed); return nil }
 // device is a replica on a store that a test can spoil.
 type device struct {
 	*replica.Replica
+	home  string // of its identity; "" where nobody asks
 	id    *encryption.Identity
 	cable *cable
 	store *faulty
@@ -70,7 +71,10 @@ func openOn(t *testing.T, id *encryption.Identity, s *faulty) *device {
 // single returns a device that is alone in its account.
 func single(t *testing.T) *device {
 	t.Helper()
-	return open(t, create(t))
+	home, id := createAt(t)
+	d := open(t, id)
+	d.home = home
+	return d
 }
 
 // start is when the accounts of tests begin.
@@ -78,11 +82,16 @@ var start = time.UnixMilli(1_700_000_000_000)
 
 func create(t *testing.T) *encryption.Identity {
 	t.Helper()
-	id, _, err := encryption.Create(t.TempDir(), key(), &encryption.CreateOptions{Name: "a", Now: start})
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, id := createAt(t)
 	return id
+}
+
+func createAt(t *testing.T) (home string, id *encryption.Identity) {
+	t.Helper()
+	home = t.TempDir()
+	id, _, err := encryption.Create(home, key(), &encryption.CreateOptions{Name: "a", Now: start})
+	try(t, err)
+	return home, id
 }
 
 // try fails the test at an error.
@@ -105,6 +114,12 @@ func pair(t *testing.T) (a, b *device) {
 // join adds a device to the account of a.
 func join(t *testing.T, a *device, name string) *encryption.Identity {
 	t.Helper()
+	_, id := joinAt(t, a, name)
+	return id
+}
+
+func joinAt(t *testing.T, a *device, name string) (home string, id *encryption.Identity) {
+	t.Helper()
 	j, err := encryption.NewJoiner(&encryption.JoinOptions{Name: name})
 	if err != nil {
 		t.Fatal(err)
@@ -117,11 +132,10 @@ func join(t *testing.T, a *device, name string) *encryption.Identity {
 	if err := j.OpenWelcome(transcript, welcome); err != nil {
 		t.Fatal(err)
 	}
-	other, err := j.Save(t.TempDir(), key())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return other
+	home = t.TempDir()
+	id, err = j.Save(home, key())
+	try(t, err)
+	return home, id
 }
 
 // connect joins two devices by a pipe and returns what cuts it.

@@ -51,7 +51,7 @@ func (l *loop) status(s *model.Status) {
 		}
 		s.Peers = append(s.Peers, model.Peer{
 			Device: p.Device.String(), Connected: true, Addr: link.peer.Addr,
-			InSync: p.CaughtUp && p.Delivered, ClockSkew: link.peer.Skew.Milliseconds(),
+			InSync: l.inSync(p), ClockSkew: link.peer.Skew.Milliseconds(),
 		})
 	}
 }
@@ -192,22 +192,15 @@ func (l *loop) progress() {
 		return
 	}
 	peers := l.core.Peers()
-	kept := l.waiters[:0]
-	for _, w := range l.waiters {
-		if inSync(peers, w.device) {
+	l.waiters = slices.DeleteFunc(l.waiters, func(w *waiter) bool {
+		reached := slices.ContainsFunc(peers, func(p core.Peer) bool { return p.Device == w.device && l.inSync(p) })
+		if reached {
 			w.done <- nil
-			continue
 		}
-		kept = append(kept, w)
-	}
-	l.waiters = kept
+		return reached
+	})
 }
 
-func inSync(peers []core.Peer, d encryption.DeviceID) bool {
-	for _, p := range peers {
-		if p.Device == d && p.CaughtUp && p.Delivered {
-			return true
-		}
-	}
-	return false
-}
+// inSync says whether both ends of a session hold all that either has, as far
+// as is known here. Own changes that wait to be sealed count as not delivered.
+func (l *loop) inSync(p core.Peer) bool { return p.CaughtUp && p.Delivered && !l.backlog() }

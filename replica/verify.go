@@ -215,7 +215,7 @@ func (l *loop) verifyIndex(v *verification) error {
 
 // verifyRest reads the records that the replica has in memory while it runs.
 func (l *loop) verifyRest(v *verification) error {
-	for _, t := range []store.Table{tableMeta, tableMembers, tableChains, tablePrints, tableLocal} {
+	for _, t := range []store.Table{tableMeta, tableMembers, tableChains, tablePrints, tableLocal, tableEpochs, tableKeys} {
 		err := l.config.Store.Scan(t, nil, nil, func(_, _ []byte) error { return v.ended() })
 		damaged, err := damagedRecords(err)
 		if err != nil {

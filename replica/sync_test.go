@@ -1,0 +1,42 @@
+package replica_test
+
+import (
+	"bufio"
+	"net"
+	"testing"
+	"testing/synctest"
+
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/internal/wire"
+
+	"github.com/starling-sync/starling/crdt/model"
+)
+
+// An edit that was acknowledged after the stream was open and before the other
+// device greeted is not sealed yet when the digests turn out to be equal. Who
+// waits for the other device to hold everything waits for that edit too.
+func TestEditBeforeGreetingIsPartOfBeingInSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := single(t)
+		x, y := net.Pipe()
+		other := encryption.DeviceID{1}
+		d.cable.streams <- end{x, encryption.Peer{Device: other}}
+		p := &puppet{y, wire.NewReader(bufio.NewReader(y))}
+		hello := p.next(t).(*wire.Hello)
+		try(t, d.Apply(t.Context(), []model.Edit{unread("c")}))
+		synced := make(chan error, 1)
+		go func() { synced <- d.WaitInSync(t.Context(), other) }()
+		synctest.Wait()
+		p.send(t, &wire.Hello{Digest: hello.Digest})
+		envelope := p.next(t).(*wire.Envelope)
+		synctest.Wait()
+		if len(synced) > 0 {
+			t.Error("in sync before the other device has the edit")
+		}
+		u, err := d.id.OpenEnvelope(envelope.Raw)
+		try(t, err)
+		p.send(t, &wire.Ack{Entries: []wire.Acked{{Writer: u.Writer, Seq: u.Seq}}})
+		try(t, <-synced)
+		try(t, d.Close())
+	})
+}

@@ -82,6 +82,12 @@ func (l *link) drain() {
 	}
 }
 
+func isEnded(l *link) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
 // write sends what is queued until the link closes.
 func (l *link) write() {
 	var spare []byte

@@ -30,6 +30,7 @@ type loop struct {
 	flying *group    // being written; nil when none is
 
 	saved     map[[32]byte]bool // hashes of the operations and epoch records in the store
+	leaving   []*link // that write their last
 	standing  encryption.Standing
 	epoch     epochRecord // the current one
 	comparing map[[8]byte]*comparison
@@ -206,14 +207,22 @@ func (l *loop) attach(link *link) {
 func (l *loop) end(link *link, e core.Disconnect) {
 	if e.Flush {
 		link.drain()
+		l.leaving = append(slices.DeleteFunc(l.leaving, isEnded), link)
+		l.detach(link, e.Reason)
+		return
 	}
 	l.unlink(link, e.Reason)
 }
 
 // unlink ends a session.
 func (l *loop) unlink(link *link, reason error) {
-	delete(l.links, link.id)
 	link.close()
+	l.detach(link, reason)
+}
+
+// detach forgets a session whose link is closed or about to be.
+func (l *loop) detach(link *link, reason error) {
+	delete(l.links, link.id)
 	l.config.Log.Info("disconnected", "device", link.peer.Device, "reason", reason)
 	l.r.hub.publish([]model.Event{{Kind: "peer", Entity: link.peer.Device.String(), Device: link.peer.Device.String(), Note: "disconnected"}})
 	l.perform(l.core.Step(core.Disconnected{Session: link.id}))
@@ -307,6 +316,9 @@ func (l *loop) shutDown() {
 	}
 	l.answer(l.queue, ErrClosed)
 	for _, link := range l.links {
+		link.close()
+	}
+	for _, link := range l.leaving {
 		link.close()
 	}
 	for _, w := range l.waiters {

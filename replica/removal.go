@@ -46,19 +46,16 @@ func (r *Replica) RemoveDevice(ctx context.Context, device encryption.DeviceID) 
 // recover from.
 func (r *Replica) Recover(ctx context.Context, words encryption.RecoveryWords, devices ...encryption.DeviceID) ([]model.Removal, error) {
 	var err error
-	before := len(r.id.Removals())
+	before := r.Removals()
 	if e := r.call(ctx, func(l *loop) { err = l.recover(words, devices) }); e != nil {
 		err = e
 	}
 	if err != nil {
 		return nil, fmt.Errorf("recover: %w", closed(err))
 	}
-	return lastOf(r.Removals(), before), nil
-}
-
-func lastOf(all []model.Removal, before int) []model.Removal {
-	slices.SortStableFunc(all, func(a, b model.Removal) int { return int(a.At - b.At) })
-	return all[min(before, len(all)):]
+	return slices.DeleteFunc(r.Removals(), func(m model.Removal) bool {
+		return slices.ContainsFunc(before, func(o model.Removal) bool { return o.ID == m.ID })
+	}), nil
 }
 
 func (l *loop) recover(words encryption.RecoveryWords, devices []encryption.DeviceID) error {
@@ -70,9 +67,9 @@ func (l *loop) recover(words encryption.RecoveryWords, devices []encryption.Devi
 	if len(devices) > 0 {
 		return nil
 	}
-	for range encryption.MaxDevices { // each round takes out one more that stands against this device
+	for round := range encryption.MaxDevices { // each takes out one more that stands against this device
 		s := l.r.id.Standing()
-		if s.State == encryption.StandingMember {
+		if s.State == encryption.StandingMember && round > 0 {
 			return nil
 		}
 		if s.Removal.Author.IsZero() || s.Removal.Author == l.r.id.Device() {

@@ -79,10 +79,12 @@ func (x *Exchange) ordered() []*session {
 	return all
 }
 
-// Greeted says whether a device has greeted us, so that sealing pays.
+// Greeted says whether a device has greeted us, so that sealing pays, and has
+// told us what it knows of the membership: a removal that it knows of has to
+// count before something is sealed.
 func (x *Exchange) Greeted() bool {
 	for _, s := range x.ordered() {
-		if s.greeted {
+		if s.agreed {
 			return true
 		}
 	}
@@ -118,7 +120,8 @@ func (x *Exchange) received(s *session, m wire.Message) {
 	case *wire.Members:
 		x.emit(Admit{Session: s.id, Ops: m.Ops})
 	case *wire.Epochs:
-		x.emit(Admit{Session: s.id, Records: m.Records})
+		s.agreed = true // once the host has performed what follows
+		x.emit(Admit{Session: s.id, Records: m.Records}, Progress{s.id})
 	case *wire.Envelope:
 		x.envelope(s, m)
 	case *wire.Ack:
@@ -140,7 +143,7 @@ func (x *Exchange) drop(s *session, reason error) {
 func (x *Exchange) greeted(s *session, m *wire.Hello) {
 	s.greeted, s.backlog = true, m.Backlog
 	if m.Digest == s.offered {
-		s.known = true
+		s.known, s.agreed = true, true
 		for w, seq := range s.snapshot { // order-free: each entry is learnt apart
 			s.learn(w, seq)
 		}
@@ -151,7 +154,8 @@ func (x *Exchange) greeted(s *session, m *wire.Hello) {
 		x.emit(Progress{s.id})
 		return
 	}
-	f := &wire.Frontier{Members: x.roster}
+	s.roster = x.roster
+	f := &wire.Frontier{Members: s.roster}
 	for _, w := range x.Writers() {
 		c := x.durable[w]
 		f.Entries = append(f.Entries, wire.Entry{Writer: w, Seq: c.Seq, Head: c.Head})
@@ -168,7 +172,10 @@ func (x *Exchange) frontier(s *session, m *wire.Frontier) {
 		s.learn(w, e.Seq)
 	}
 	s.known = true
-	if m.Members != x.roster {
+	// The two digests that crossed decide, so that both come to the same
+	// conclusion, and whoever waits for the other's roster gets it.
+	s.agreed = m.Members == s.roster
+	if !s.agreed || s.roster != x.roster {
 		x.sendRoster(s, x.id.Ops(), x.id.EpochRecords())
 	}
 	x.pump(s)
@@ -418,7 +425,7 @@ type Peer struct {
 	Session SessionID
 	Device  encryption.DeviceID
 	// Known: its frontier has come. CaughtUp: we hold all it is known to
-	// hold. Delivered: it holds all that we hold.
+	// hold, the membership too. Delivered: it holds all that we hold.
 	Known, CaughtUp, Delivered bool
 }
 
@@ -426,7 +433,7 @@ type Peer struct {
 func (x *Exchange) Peers() []Peer {
 	var all []Peer
 	for _, s := range x.ordered() {
-		p := Peer{Session: s.id, Device: s.device, Known: s.known, CaughtUp: s.known && !s.backlog, Delivered: s.known}
+		p := Peer{Session: s.id, Device: s.device, Known: s.known, CaughtUp: s.agreed && !s.backlog, Delivered: s.known}
 		for w, seq := range s.claimed { // order-free: a conjunction
 			p.CaughtUp = p.CaughtUp && x.durable[w].Seq >= seq
 		}

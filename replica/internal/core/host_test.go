@@ -113,6 +113,10 @@ func editsIn(batch []byte) (first, last uint64) {
 
 // commit says that the group in flight is durable.
 func (h *host) commit() {
+	if h.group == nil {
+		h.net.logf("%s: nothing to commit", h.name)
+		return
+	}
 	h.net.check.committed(h, h.group)
 	h.disk, h.group = *h.group, nil
 	h.net.logf("%s: commit", h.name)

@@ -12,9 +12,11 @@ type session struct {
 	// offered is the digest in our hello, snapshot what it was the digest of.
 	offered  [32]byte
 	snapshot map[encryption.WriterID]uint64
-	roster   [32]byte // digest of members and epochs at that time
+	roster   [32]byte // digest of members and epochs, as the hello or the frontier had it
 	// greeted: its hello has come. known: has is its frontier.
 	greeted, known bool
+	// agreed: it has our membership and epochs, or has told us its own.
+	agreed bool
 	// backlog: it seals changes that we will be sent. owed: it was told so of
 	// us, and waits to hear that it has been sent them.
 	backlog, owed bool

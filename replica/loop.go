@@ -30,7 +30,7 @@ type loop struct {
 	flying *group    // being written; nil when none is
 
 	saved     map[[32]byte]bool // hashes of the operations and epoch records in the store
-	leaving   []*link // that write their last
+	leaving   []*link           // that write their last
 	standing  encryption.Standing
 	epoch     epochRecord // the current one
 	comparing map[[8]byte]*comparison

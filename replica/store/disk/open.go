@@ -93,9 +93,6 @@ func requireWritable(dir string) error {
 }
 
 func openBadger(dir string, o badger.Options) (db *badger.DB, err error) {
-	if err := dropNewborn(dir); err != nil {
-		return nil, err
-	}
 	if err := preflight(dir, o); err != nil {
 		return nil, err
 	}

@@ -18,12 +18,11 @@ import (
 var (
 	kills    = flag.Int("kills", 6, "rounds of TestKill")
 	killSeed = flag.Uint64("kill-seed", 1, "seed of TestKill")
-	killUp   = flag.Bool("kill-starting", false, "TestKill also kills daemons that are starting")
 )
 
 // TestKill kills one of two daemons of an account, again and again, at random
-// moments, while writers write to both, and with -kill-starting now and then
-// once more while it starts. Every daemon must start at once, and in the end every write that was
+// moments, while writers write to both, and now and then once more while it
+// starts. Every daemon must start at once, and in the end every write that was
 // acknowledged, of whichever end, must be on both, and both must be equal and
 // in order. More rounds, with figures:
 //
@@ -45,7 +44,7 @@ func TestKill(t *testing.T) {
 		i := random.IntN(2)
 		victim, other := ends[i], ends[1-i]
 		victim.machine.kill()
-		if *killUp && random.IntN(3) == 0 {
+		if random.IntN(3) == 0 {
 			early++
 			half := victim.machine.launch(other.machine.peers()...)
 			<-time.After(time.Duration(random.IntN(80)) * time.Millisecond) // the moment is the injection

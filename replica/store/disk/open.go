@@ -96,6 +96,9 @@ func openBadger(dir string, o badger.Options) (db *badger.DB, err error) {
 	if err := preflight(dir, o); err != nil {
 		return nil, err
 	}
+	if err := finish(dir); err != nil {
+		return nil, err
+	}
 	defer recovered(&err)
 	return badger.OpenManaged(o)
 }

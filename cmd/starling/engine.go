@@ -66,6 +66,9 @@ func (e *engine) Close() error { return e.replica.Close() }
 
 // Apply implements client.API, as do the methods below.
 func (e *engine) Apply(ctx context.Context, edits []model.Edit) error {
+	if len(edits) > client.MaxEdits { // as a daemon takes them
+		return client.Errorf(client.CodeTooLarge, "apply %d edits: at most %d are taken", len(edits), client.MaxEdits)
+	}
 	return coded(e.replica.Apply(ctx, edits))
 }
 

@@ -155,7 +155,7 @@ func showsEdits(t *testing.T, s Subject) {
 		{"op":"chat.pin","id":"c","order":"m"},
 		{"op":"chat.label","id":"c","label":"work"},
 		{"op":"chat.label","id":"c","label":"fun"},
-		{"op":"chat.draft","id":"c","draft":"d1","text":"Hi <b>&\u2028"},
+		{"op":"chat.draft","id":"c","text":"Hi <b>&\u2028"},
 		{"op":"contact.set","id":"k","contact":{"fields":{"name":"Ada","note":"x"},"add":{"phones":[{"value":"+49","label":"cell"},{"value":"+1"}]}}},
 		{"op":"contact.set","id":"k","contact":{"fields":{"note":""},"remove":{"phones":[{"value":"+1"}]}}},
 		{"op":"label.set","id":"work","name":"Work","color":"#ff0000","order":"b"},
@@ -163,6 +163,10 @@ func showsEdits(t *testing.T, s Subject) {
 	]`)
 	chat, err := s.API.GetChat(t.Context(), "c")
 	wantCode(t, err, "")
+	if len(chat.Drafts) != 1 || chat.Drafts[0].ID == "" {
+		t.Fatalf("drafts are %+v", chat.Drafts)
+	}
+	chat.Drafts[0].ID = "d1" // the replica chooses it
 	wantJSON(t, chat, `{"id":"c","read":{"time":"2026-01-31T09:30:00.123Z","id":"m1"},"marked_unread":true,
 		"muted_until":"forever","archived":true,"archive_seen":{"time":"2026-01-31T09:30:00.000Z","id":"m1"},
 		"pinned":true,"pin_order":"m","labels":["fun","work"],"drafts":[{"id":"d1","text":"Hi <b>&\u2028"}]}`)

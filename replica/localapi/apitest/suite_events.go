@@ -129,7 +129,11 @@ func wrongDigits(t *testing.T, s Subject) {
 	inv := invited(t, s)
 	digits, err := s.Join(inv.Ticket, "tablet")
 	wantCode(t, err, "")
-	_, err = s.Linker.Confirm(t.Context(), inv.ID, digits+"0")
+	_, err = s.Linker.Await(t.Context(), inv.ID)
+	wantCode(t, err, "")
+	last := len(digits) - 1
+	wrong := digits[:last] + string('0'+(digits[last]-'0'+1)%10)
+	_, err = s.Linker.Confirm(t.Context(), inv.ID, wrong)
 	wantCode(t, err, client.CodeLinkFailed)
 	_, err = s.Linker.Confirm(t.Context(), inv.ID, digits)
 	wantEnded(t, err)

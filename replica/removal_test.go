@@ -25,8 +25,8 @@ func three(t *testing.T) (a, b, c *device, words encryption.RecoveryWords) {
 	return a, b, c, words
 }
 
-// meet connects two devices until both have everything.
-func meet(t *testing.T, a, b *device) {
+// getEqual connects two devices until both have everything.
+func getEqual(t *testing.T, a, b *device) {
 	t.Helper()
 	cut := connect(a, b)
 	inSync(t, a, b)
@@ -64,7 +64,7 @@ func TestRemovedDevice(t *testing.T) {
 	mute(t, c, "after") // it does not know yet
 	events := b.Watch(t.Context(), replica.Now)
 	mute(t, a, "secret")
-	meet(t, a, b)
+	getEqual(t, a, b)
 	await(t, events, func(ev model.Event) bool { return ev.Kind == "member" && ev.Note == `device "c" removed by "a"` })
 	if !muted(t, b, "before") || !muted(t, b, "secret") {
 		t.Error("b lacks what members wrote, or what c wrote as one")
@@ -94,13 +94,13 @@ func TestRemovedDevice(t *testing.T) {
 // that knows of the removal.
 func TestRemovedDeviceReadsNothingLater(t *testing.T) {
 	a, b, c, _ := three(t)
-	meet(t, a, c)
+	getEqual(t, a, c)
 	_, err := a.RemoveDevice(t.Context(), c.id.Device())
 	try(t, err)
-	meet(t, a, b) // rotates before the first write
+	getEqual(t, a, b) // rotates before the first write
 	mute(t, a, "later")
 	mute(t, b, "later too")
-	meet(t, a, b)
+	getEqual(t, a, b)
 	if _, err := c.id.AdmitEpochs(a.id.EpochRecords()...); err != nil && !errors.Is(err, encryption.ErrMissingOperation) {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestMutualRemovalFreezes(t *testing.T) {
 	a := open(t, id)
 	b := open(t, join(t, a, "b"))
 	mute(t, a, "one")
-	meet(t, a, b)
+	getEqual(t, a, b)
 	mute(t, b, "two") // waits unsealed
 	_, err = a.RemoveDevice(t.Context(), b.id.Device())
 	try(t, err)
@@ -195,15 +195,15 @@ func TestMutualRemovalFreezes(t *testing.T) {
 func TestMoreThanTheRemoverHadSeen(t *testing.T) {
 	a, b, c, _ := three(t)
 	mute(t, c, "all")
-	meet(t, a, c)
-	meet(t, b, c)
+	getEqual(t, a, c)
+	getEqual(t, b, c)
 	mute(t, c, "only b")
-	meet(t, b, c)
+	getEqual(t, b, c)
 	_, err := a.RemoveDevice(t.Context(), c.id.Device())
 	try(t, err)
 	mute(t, a, "from a")
 	mute(t, b, "from b") // rests on what only b has
-	meet(t, a, b)
+	getEqual(t, a, b)
 	for _, d := range []*device{a, b} {
 		for _, chat := range []string{"all", "only b", "from a", "from b"} {
 			if !muted(t, d, chat) {
@@ -212,14 +212,14 @@ func TestMoreThanTheRemoverHadSeen(t *testing.T) {
 		}
 	}
 	// And after everybody has restarted.
-	meet(t, reopen(t, a), reopen(t, b))
+	getEqual(t, reopen(t, a), reopen(t, b))
 }
 
 // Rotation on demand, with a device that was away: it reads what came before and
 // after, and can seal for those who know the new epoch.
 func TestRotateWhileOneIsAway(t *testing.T) {
 	a, b, c, _ := three(t)
-	meet(t, a, b)
+	getEqual(t, a, b)
 	tag, _ := a.id.CurrentEpoch()
 	try(t, a.Rotate(t.Context()))
 	if now, _ := a.id.CurrentEpoch(); now == tag {
@@ -227,9 +227,9 @@ func TestRotateWhileOneIsAway(t *testing.T) {
 	}
 	mute(t, a, "new")
 	mute(t, c, "old")
-	meet(t, a, b)
-	meet(t, b, c)
-	meet(t, a, b)
+	getEqual(t, a, b)
+	getEqual(t, b, c)
+	getEqual(t, a, b)
 	if !muted(t, c, "new") || !muted(t, a, "old") {
 		t.Error("something is missing")
 	}
@@ -238,7 +238,7 @@ func TestRotateWhileOneIsAway(t *testing.T) {
 	if one != two {
 		t.Errorf("epochs %v and %v", one, two)
 	}
-	meet(t, reopen(t, a), c)
+	getEqual(t, reopen(t, a), c)
 }
 
 // A device whose key has served its time replaces it, and still opens everything
@@ -249,14 +249,14 @@ func TestRekeyWhenDue(t *testing.T) {
 	b := open(t, join(t, a, "b"))
 	before, _ := a.id.Member(a.id.Device())
 	mute(t, a, "one")
-	meet(t, a, b)
+	getEqual(t, a, b)
 	after, _ := b.id.Member(a.id.Device())
 	if string(before.HPKEKey) == string(after.HPKEKey) {
 		t.Fatal("the key is the old one")
 	}
 	try(t, b.Rotate(t.Context()))
 	mute(t, b, "two")
-	meet(t, a, b)
+	getEqual(t, a, b)
 	if !muted(t, a, "two") {
 		t.Error("the new epoch was not opened")
 	}

@@ -20,7 +20,10 @@ func (r *Replica) Status(ctx context.Context) (model.Status, error) {
 	if err != nil {
 		return model.Status{}, err
 	}
-	s := model.Status{Account: r.id.Account().String(), Device: r.id.Device().String()}
+	s := model.Status{Account: r.id.Account().String(), Device: r.id.Device().String(), Standing: r.Standing()}
+	if self, known := r.id.KnownDevice(r.id.Device()); known {
+		s.Name = self.Name // and not a later one, when it is not a member any more
+	}
 	if err := r.call(ctx, func(l *loop) { l.status(&s) }); err != nil {
 		return s, fmt.Errorf("status: %w", err)
 	}

@@ -4,7 +4,7 @@ package model
 type Event struct {
 	// ID grows with every event of this replica, also over restarts.
 	ID   uint64 `json:"id"`
-	Kind string `json:"kind"` // chat, contact, setting, label, device, peer, member, fault, gap
+	Kind string `json:"kind"` // chat, contact, setting, label, device, peer, member, standing, fault, gap
 	// Entity is the id within Kind; empty for a gap, after which the
 	// subscriber has missed events and reads the state anew.
 	Entity string `json:"entity,omitempty"`
@@ -32,13 +32,15 @@ type Peer struct {
 
 // Status is what a replica knows of itself.
 type Status struct {
-	Account     string `json:"account"`
-	Device      string `json:"device"`
-	Name        string `json:"name"`
-	Frontier    string `json:"frontier"`    // digest, 64 hexadecimal digits
-	Fingerprint string `json:"fingerprint"` // of the state, likewise
-	Peers       []Peer `json:"peers"`
-	Counts      Counts `json:"counts"`
+	Account string `json:"account"`
+	Device  string `json:"device"`
+	Name    string `json:"name"`
+	// Standing is how this device stands in the account.
+	Standing    Standing `json:"standing"`
+	Frontier    string   `json:"frontier"`    // digest, 64 hexadecimal digits
+	Fingerprint string   `json:"fingerprint"` // of the state, likewise
+	Peers       []Peer   `json:"peers"`
+	Counts      Counts   `json:"counts"`
 	// PeerID and Addrs are how others reach this device; empty offline.
 	PeerID string   `json:"peer_id,omitempty"`
 	Addrs  []string `json:"addrs,omitempty"`

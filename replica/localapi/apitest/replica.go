@@ -196,7 +196,7 @@ func (r *Replica) Status(ctx context.Context) (model.Status, error) {
 	defer r.mu.Unlock()
 	d := &r.data
 	s := model.Status{
-		Account: Account, Device: Device, Name: d.devices[Device].Name,
+		Account: Account, Device: Device, Name: d.devices[Device].Name, Standing: model.StandingMember,
 		Frontier: fingerprint, Fingerprint: fingerprint,
 		Counts: model.Counts{
 			Chats: len(d.chats), Contacts: len(d.contacts), Labels: len(d.labels),

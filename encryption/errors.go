@@ -39,6 +39,8 @@ var (
 	ErrRemoved = errors.New("device is not a member any more")
 	// ErrWords: recovery words that are not those of this account, or not any more.
 	ErrWords = errors.New("not the recovery words of this account")
+	// ErrBackup: a file that is no backup, or one that was cut, altered or forged.
+	ErrBackup = errors.New("no backup, or a damaged or forged one")
 	// ErrSequence: an operation that does not continue its author's own chain.
 	ErrSequence = errors.New("does not continue its author's operations")
 	// ErrTooManyOperations: the log holds 4,096 operations.

@@ -16,6 +16,7 @@ const (
 	labelHelloTranscript  label = "starling/hello-transcript/v1"
 	labelEpochWraps       label = "starling/epoch-wraps/v1"
 	labelEpochRecordHash  label = "starling/epoch-record-hash/v1"
+	labelRestore          label = "starling/restore/v1"
 )
 
 // Signatures.
@@ -27,6 +28,7 @@ const (
 	labelRewrapSign    label = "starling/epoch-rewrap/v1"
 	labelEnvelopeSign  label = "starling/envelope/v1"
 	labelHelloSign     label = "starling/hello/v1"
+	labelBackupSign    label = "starling/backup/v1"
 )
 
 // Key derivation from a device's or the recovery phrase's seed.

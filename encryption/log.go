@@ -154,8 +154,13 @@ func (l *membershipLog) place(op *operation) error {
 		op.author = add.index
 	}
 	// Concurrent adds may together exceed the limit a little; refusing by what else
-	// has arrived would make the outcome depend on the order of delivery.
-	if op.add != nil && len(before.members) >= MaxDevices {
+	// has arrived would make the outcome depend on the order of delivery. One more
+	// place is the recovery key's, which has to add before it can remove.
+	places := MaxDevices
+	if op.byRecovery() {
+		places++
+	}
+	if op.add != nil && len(before.members) >= places {
 		return ErrTooManyDevices
 	}
 	return l.checkSequence(op)

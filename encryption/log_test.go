@@ -159,7 +159,7 @@ func TestAdmitRefusesForgedOperations(t *testing.T) {
 		"suite":                  {func(b *operationBody, _ *addAction) { b.Suite = 2 }, ErrUnsupported},
 		"unknown kind":           {func(b *operationBody, _ *addAction) { b.Kind = 8 }, ErrUnsupported},
 		"kind zero":              {func(b *operationBody, _ *addAction) { b.Kind = 0 }, ErrUnsupported},
-		"add by recovery key":    {func(b *operationBody, _ *addAction) { b.Author = DeviceID{} }, ErrUnsupported},
+		"add by recovery key":    {func(b *operationBody, _ *addAction) { b.Author = DeviceID{} }, ErrSequence},
 		"other account":          {func(b *operationBody, _ *addAction) { b.Account = stranger.account }, ErrOtherAccount},
 		"author not a member":    {func(b *operationBody, _ *addAction) { b.Author = stranger.device }, ErrNotMember},
 		"author not in its past": {func(o *operationBody, _ *addAction) { o.Author, o.Parents = b.device, []Hash{genesis} }, ErrNotMember},

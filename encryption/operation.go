@@ -228,11 +228,9 @@ func (op *operation) checkShape() error {
 		return fmt.Errorf("%w: %d signatures, want %d", ErrMalformed, len(op.signatures), want)
 	case len(op.Parents) == 0 || len(op.Parents) > MaxParents:
 		return fmt.Errorf("%w: %d parents, want 1 to %d", ErrMalformed, len(op.Parents), MaxParents)
-	case op.add != nil && op.Author.IsZero():
-		return fmt.Errorf("%w: add by the recovery key", ErrUnsupported)
 	case op.rotate != nil && !op.Author.IsZero():
 		return fmt.Errorf("%w: recovery key replaced by a device", ErrMalformed)
-	case op.rotate == nil && op.remove == nil && op.Author.IsZero():
+	case op.rotate == nil && op.remove == nil && op.add == nil && op.Author.IsZero():
 		return fmt.Errorf("%w: kind %d by the recovery key", ErrMalformed, op.Kind)
 	case op.Seq == 0:
 		return fmt.Errorf("%w: sequence 0", ErrMalformed)

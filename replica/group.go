@@ -63,12 +63,12 @@ type localChange struct {
 
 // build makes the next group out of what waits. Own edits come first: they
 // can be taken back as long as nothing was staged in the ledger.
-func (l *loop) build() *group {
+func (l *loop) build() (*group, error) {
 	if err := l.outside(); err != nil {
 		l.answer(l.queue, err)
 		l.queue = nil
 	}
-	if l.core.Greeted() && (len(l.queue) > 0 || l.backlog()) {
+	if l.seals() && (len(l.queue) > 0 || l.backlog()) {
 		l.freshEpoch()
 	}
 	g, err := l.buildEdits()
@@ -80,9 +80,9 @@ func (l *loop) build() *group {
 	}
 	if err != nil {
 		l.refuse(g, err)
-		return nil
+		return nil, err
 	}
-	return g
+	return g, nil
 }
 
 // buildEdits applies waiting intents. One that fails is answered, and the
@@ -330,13 +330,13 @@ func (l *loop) finishGroup(g *group) error {
 // and well compressed envelopes; the order of changes is kept either way.
 func (l *loop) sealOrKeep(g *group) error {
 	backlog := l.backlog()
-	if !l.core.Greeted() || backlog {
+	if !l.seals() || backlog {
 		for _, c := range g.run {
 			g.batch.Put(tablePending, numberKey(g.next.Pending), encode(pendingRecord{Kind: uint8(c.ref.Kind), Entity: c.ref.Entity, Raw: c.raw}))
 			g.next.Pending++
 		}
 	}
-	if !l.core.Greeted() {
+	if !l.seals() {
 		return nil
 	}
 	run := g.run

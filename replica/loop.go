@@ -36,6 +36,7 @@ type loop struct {
 	comparing map[[8]byte]*comparison
 	waiters   []*waiter
 	faults    int
+	sealing   bool // own changes are sealed though nobody is there to take them
 }
 
 // linkEvent is what a link's reader tells the loop: a message, or the end.
@@ -83,23 +84,42 @@ func (l *loop) takeWaiting() {
 // launch begins a group if none is in flight and there is something to do.
 func (l *loop) launch() {
 	for l.flying == nil && l.hasWork() {
-		g := l.build()
-		l.perform(l.core.Step(nil)) // what building it reported
-		if g == nil {
-			continue
-		}
-		if g.batch.Len() == 0 {
-			l.answer(g.intents, nil)
-			continue
-		}
-		l.flying = g
-		go func() { l.r.written <- l.config.Store.Commit(&g.batch) }()
+		_ = l.begin() // whoever waits for it was answered, and the person was told
 	}
 }
 
-func (l *loop) hasWork() bool {
-	return len(l.queue) > 0 || l.core.Greeted() && l.backlog() || l.core.Ready()
+// begin begins a group.
+func (l *loop) begin() error {
+	g, err := l.build()
+	l.perform(l.core.Step(nil)) // what building it reported
+	if err != nil {
+		return err
+	}
+	if g.batch.Len() == 0 {
+		l.answer(g.intents, nil)
+		return nil
+	}
+	l.flying = g
+	go func() { l.r.written <- l.config.Store.Commit(&g.batch) }()
+	return nil
 }
+
+// land waits for the group in flight.
+func (l *loop) land() error {
+	if l.flying == nil {
+		return nil
+	}
+	err := <-l.r.written
+	l.finish(err)
+	return err
+}
+
+func (l *loop) hasWork() bool {
+	return len(l.queue) > 0 || l.seals() && l.backlog() || l.core.Ready()
+}
+
+// seals says whether own changes become envelopes now.
+func (l *loop) seals() bool { return l.sealing || l.core.Greeted() }
 
 // backlog says whether own changes wait to be sealed.
 func (l *loop) backlog() bool { return l.counters.Sealed < l.counters.Pending }

@@ -106,6 +106,11 @@ func (l *Ledger) Unvouched() []encryption.Dep {
 	})
 }
 
+// Frontier returns what is durable here of every writer.
+func (l *Ledger) Frontier() []encryption.Dep {
+	return l.depsOf(func(encryption.WriterID, encryption.Chain) bool { return true })
+}
+
 func (l *Ledger) depsOf(wanted func(encryption.WriterID, encryption.Chain) bool) []encryption.Dep {
 	var deps []encryption.Dep
 	for _, w := range sortedWriters(l.durable) {

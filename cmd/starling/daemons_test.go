@@ -221,6 +221,37 @@ func cmdSettles(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("%s was not read up to %s on %s", args[1], args[2], args[0])
 }
 
+// device NAME sets NAME_id to the id of a daemon's device.
+func cmdDevice(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	s, err := clientOf(ts, ctx, args[0]).Status(ctx)
+	ts.Check(err)
+	ts.Setenv(args[0]+"_id", s.Device)
+}
+
+// standing NAME STANDING waits until a daemon's device stands so.
+func cmdStanding(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c := clientOf(ts, ctx, args[0])
+	events := c.Events(ctx, 0)
+	stands := func() bool {
+		s, err := c.Status(ctx)
+		return err == nil && string(s.Standing) == args[1]
+	}
+	if stands() {
+		return
+	}
+	for _, err := range events {
+		ts.Check(err)
+		if stands() {
+			return
+		}
+	}
+	ts.Fatalf("%s never was %s", args[0], args[1])
+}
+
 // interrupt CODE TEXT ARGS…: runs starling with the arguments, sends what
 // Ctrl-C sends once it has printed a line that holds the text, and expects the
 // exit code.

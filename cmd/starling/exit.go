@@ -129,7 +129,7 @@ var causes = []struct {
 	{client.CodeInUse, []error{replica.ErrInUse, p2p.ErrAddrInUse, syscall.EADDRINUSE}},
 	{client.CodeDiskFull, []error{replica.ErrDiskFull, syscall.ENOSPC, syscall.EDQUOT}},
 	{client.CodePermission, []error{replica.ErrReadOnly, fs.ErrPermission, syscall.EROFS, syscall.ENOTDIR, syscall.EISDIR}},
-	{client.CodeUnlock, []error{encryption.ErrWrongUnlock, encryption.ErrEmptyPassphrase}},
+	{client.CodeUnlock, []error{encryption.ErrWrongUnlock, encryption.ErrEmptyPassphrase, encryption.ErrWords}},
 	{client.CodeWrongAccount, []error{replica.ErrWrongAccount, encryption.ErrOtherAccount}},
 	// The key of a store is in the identity that has just opened, so that a
 	// store which it does not fit is another one, or has lost its own.
@@ -143,7 +143,7 @@ var causes = []struct {
 		encryption.ErrDigits, encryption.ErrPairing, encryption.ErrWelcome,
 		p2p.ErrRefused, p2p.ErrInviteClosed, p2p.ErrUnconfirmed,
 	}},
-	{client.CodeNotMember, []error{replica.ErrNotMember, encryption.ErrNotMember}},
+	{client.CodeNotMember, []error{replica.ErrNotMember, encryption.ErrNotMember, encryption.ErrRemoved}},
 	{client.CodeTooLarge, []error{encryption.ErrTooLarge, encryption.ErrTooManyDevices, encryption.ErrTooManyOperations}},
 	{client.CodeBadRequest, []error{replica.ErrBadEdit, p2p.ErrListenAddr, p2p.ErrPeerAddr, encryption.ErrMalformed}},
 	{client.CodeUnreachable, []error{p2p.ErrUnreachable, p2p.ErrClosed, replica.ErrClosed, context.DeadlineExceeded}},

@@ -43,6 +43,8 @@ func TestScripts(t *testing.T) {
 			"pair":      cmdPair,
 			"equal":     cmdEqual,
 			"settles":   cmdSettles,
+			"device":    cmdDevice,
+			"standing":  cmdStanding,
 			"expired":   cmdExpired,
 			"interrupt": cmdInterrupt,
 			"fill":      cmdFill,

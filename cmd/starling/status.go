@@ -30,6 +30,7 @@ func (a *app) printStatus(s *model.Status) error {
 	c := s.Counts
 	rows := [][]string{
 		{"account", s.Account},
+		{"standing", string(s.Standing)},
 		{"fingerprint", s.Fingerprint},
 		{"frontier", s.Frontier},
 		{"holds", strings.Join([]string{

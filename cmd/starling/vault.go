@@ -41,7 +41,7 @@ func newVault(ctx context.Context, dir string, e *engine, config func(*encryptio
 // open serves e. Not for concurrent use, but under mu.
 func (v *vault) open(e *engine) {
 	v.engine = e
-	h := localapi.New(e, e.linker, &localapi.Config{Log: v.log, Locker: v})
+	h := localapi.New(e, e.linker, &localapi.Config{Log: v.log, Locker: v, Keeper: e})
 	v.handler.Store(&h)
 }
 

@@ -8,37 +8,29 @@ import (
 	"github.com/starling-sync/starling/encryption"
 )
 
-// hostDay is the day from which host keys and service names derive. They do
-// not rotate yet: it is the same for all days, and a parameter wherever it
-// matters.
-const hostDay uint32 = 0
-
 // account is the identity as this package uses it.
 type account struct{ id *encryption.Identity }
 
 func (a account) device() encryption.DeviceID { return a.id.Device() }
 
-func (a account) hello(initiator bool, local, remote []byte, now time.Time, random io.Reader) handshake {
-	return a.id.NewHello(initiator, local, remote, now, random)
+// greet begins a hello in an epoch that the other end probably knows.
+func (a account) greet(tag encryption.EpochTag, local, remote []byte, now time.Time, random io.Reader) (handshake, error) {
+	return a.id.NewHelloIn(tag, local, remote, now, random)
 }
 
-// hostOf is the peer id of a device's host.
-func (a account) hostOf(d encryption.DeviceID) (peer.ID, error) {
-	return hostID(a.id.PeerHostSeed(d, hostDay))
+// answer takes a hello in whatever epoch it comes.
+func (a account) answer(local, remote []byte, now time.Time, random io.Reader) handshake {
+	return a.id.NewHello(false, local, remote, now, random)
 }
 
-// hosts are the peer ids of all other members.
-func (a account) hosts() map[peer.ID]encryption.DeviceID {
-	out := map[peer.ID]encryption.DeviceID{}
-	for _, m := range a.id.Members() {
-		if m.ID == a.device() {
-			continue
-		}
-		if id, err := a.hostOf(m.ID); err == nil {
-			out[id] = m.ID
-		}
+// hostOf is the peer id that a device's host has on a day, if an epoch is the
+// one that it serves first.
+func (a account) hostOf(d encryption.DeviceID, tag encryption.EpochTag, day uint32) (peer.ID, error) {
+	keys, err := a.id.DayKeys(tag, day)
+	if err != nil {
+		return "", err
 	}
-	return out
+	return hostID(keys.HostSeed(d))
 }
 
 func (a account) member(d encryption.DeviceID) bool {

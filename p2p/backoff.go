@@ -9,6 +9,7 @@ const (
 	firstDelay  = 250 * time.Millisecond
 	configDelay = 30 * time.Second // longest pause for a peer of Config.Peers
 	otherDelay  = 2 * time.Minute  // longest pause for any other
+	outDelay    = time.Hour        // longest pause if one of the two is not a member any more
 
 	// stableTime is how long a session lasts before its end counts as news
 	// rather than as one more failure.

@@ -24,8 +24,9 @@ type Config struct {
 	// still work. Default false.
 	NoDiscovery bool
 	// Peers are multiaddrs to keep dialling, at most 64, for networks without
-	// multicast. A /p2p/ part is optional; without it the host is asked for
-	// its id, and the hello decides whether it is a device of the account.
+	// multicast. A /p2p/ part is optional and a hint: a host changes its id every
+	// day, so whoever answers is asked for the hello, which decides whether it is
+	// a device of the account.
 	Peers []string
 	// Book remembers where devices were reached. Nil: memory, for the life of
 	// the host.
@@ -44,10 +45,11 @@ type Config struct {
 
 	// Injected by tests of this package.
 	clock      clock
-	seed       uint64                           // of the jitter; 0: drawn
-	interfaces func() (state string, err error) // what the interface watcher compares
-	ticks      <-chan time.Time                 // when it looks
-	discover   func(*Host) (discovery, error)   // instead of multicast
+	seed       uint64                                 // of the jitter; 0: drawn
+	interfaces func() (state string, err error)       // what the interface watcher compares
+	ticks      <-chan time.Time                       // when it looks
+	checks     <-chan time.Time                       // when the day is looked at; nil: every refreshInterval
+	discover   func(*Host, *names) (discovery, error) // instead of multicast
 }
 
 const maxPeers = 64

@@ -3,10 +3,12 @@
 // byte stream per device. It does not know what the streams carry. It also
 // moves the frames by which a new device is linked.
 //
-// A Host owns one libp2p identity and listens with QUIC and TCP (TLS 1.3 in
-// both) on one port number. Its peer id follows from the account's discovery
-// key and the device id, so members compute each other's; it proves nothing by
-// itself. A connection carries one stream. The stream begins with the name of
+// A Host has one libp2p identity at a time and listens with QUIC and TCP (TLS 1.3
+// in both) on one port number. Its peer id follows from an epoch, the device id
+// and the UTC day, so members compute each other's; it proves nothing by itself,
+// and whoever answers at an address is asked for the hello. Host.Refresh makes the
+// host follow the day, the epochs and the membership; streams of members stay. A
+// connection carries one stream. The stream begins with the name of
 // its protocol in a frame:
 //
 //   - /starling/sync/1: the hello of package encryption, then a card from each
@@ -21,25 +23,32 @@
 // connection closes, after at most five seconds and without a byte. No more than
 // 16 connections wait for a hello at any time.
 //
-// The finder has a target for every host it has heard of: configured peers, the
-// AddressBook's entries, announcements by multicast DNS, and what devices say in
-// their cards. Each target dials, with growing pauses, whenever its host is not
-// connected; a changed network interface or an announcement makes it dial at
+// The finder has a target for every device it has heard of, and for places that
+// are not known to be one's: configured peers, the AddressBook's entries,
+// announcements by multicast DNS, and what devices say in their cards. Each target
+// dials, with growing pauses, whenever its device is not connected; a changed network interface or an announcement makes it dial at
 // once. Two devices that dial each other at the same moment end up with one
 // stream: the device with the smaller id decides which, for both.
 //
 // # What the local network sees
 //
 // Who listens to the traffic sees that libp2p speaks QUIC or TLS between two
-// addresses, how much and when. Who listens to multicast sees a service name of
-// 15 meaningless characters, common to the account's devices, and for each
-// device its addresses, port and peer id. Who connects sees a TLS certificate
-// for that peer id. None of it is derived from anything but the discovery key,
-// the device id and the day, none of it names this program, an account, a device
-// or a person, and it does not say how many devices exist beyond those that are
-// present. As long as names and keys are those of one fixed day, they recognise
-// a device again on another day and in another network. Switch NoDiscovery on
-// to announce nothing.
+// addresses, how much and when. Who listens to multicast sees service names of
+// 15 meaningless characters, common to the account's devices, one for each epoch
+// that a device may be at, and for each device its addresses, port and peer ids.
+// Who connects sees a TLS certificate for a peer id. None of it is derived from
+// anything but an epoch, the device id and the day, none of it names this program,
+// an account, a device or a person, and it does not say how many devices exist
+// beyond those that are present.
+//
+// Names and peer ids are others on the next day, and after a rotation as soon as
+// all devices have it. What links two days is all that is not ours: the addresses
+// of the machine, the port for as long as the host runs (or for ever, if Listen
+// names one), and, for who watches from three hours before midnight to three hours
+// after it, that names of both days are asked for from one address. A device that
+// was removed knows the names under the epochs that it had, and those are served
+// until all members have a later one, and for 30 days after a removal. Switch
+// NoDiscovery on to announce nothing.
 //
 // # What stays compatible
 //

@@ -20,7 +20,15 @@ var (
 	ErrInviteClosed = errors.New("the invite is closed")
 )
 
+// errSelf: the host at an address is this one.
+var errSelf = errors.New("that is this device")
+
+// errOther: the host at an address is another device of the account, which has a
+// target of its own.
+var errOther = errors.New("that is another device of the account")
+
 // errHello is every way in which a hello can fail. It has no detail on
 // purpose: the other end must not be able to tell the ways apart, so nothing
-// in this package may branch on them either.
+// in this package may branch on them either, but on its own side: which of the
+// two is not a member any more (encryption.RemovedError).
 var errHello = errors.New("hello failed")

@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/transport"
@@ -50,11 +51,11 @@ func (s *Stranger) Dial(ctx context.Context, addr string) (transport.CapableConn
 	if err != nil {
 		return nil, err
 	}
-	return s.end.dialOne(ctx, id, a)
+	return s.end.current().dial(ctx, id, a)
 }
 
 // ID is its peer id.
-func (s *Stranger) ID() string { return s.end.id.String() }
+func (s *Stranger) ID() string { return s.end.id().String() }
 
 // Close closes its connections too.
 func (s *Stranger) Close() error { return s.end.close() }
@@ -75,8 +76,8 @@ func (c *Config) SetInterfaces(state func() (string, error), ticks <-chan time.T
 // SetDiscovery replaces multicast: start is called with a function that takes
 // announcements, and returns how to end it.
 func (c *Config) SetDiscovery(start func(found func(texts []string)) (stop func(), err error)) {
-	c.discover = func(h *Host) (discovery, error) {
-		stop, err := start(h.finder.found)
+	c.discover = func(h *Host, _ *names) (discovery, error) {
+		stop, err := start(func(texts []string) { h.finder.found(service{}, texts) })
 		if err != nil {
 			return nil, err
 		}
@@ -87,6 +88,49 @@ func (c *Config) SetDiscovery(start func(found func(texts []string)) (stop func(
 type fakeDiscovery func()
 
 func (f fakeDiscovery) close() { f() }
+
+// SetChecks replaces when the host looks at the day and at its membership.
+func (c *Config) SetChecks(ticks <-chan time.Time) { c.checks = ticks }
+
+// A Bulletin is what a host announces, by service name, and what it looks for.
+type Bulletin struct {
+	Announced map[string][]string // texts by service name
+	Looked    []string
+	Found     func(service string, texts []string) // takes an announcement under a looked name
+}
+
+// SetMulticast replaces multicast: start gets all that goes over it.
+func (c *Config) SetMulticast(start func(b Bulletin) (stop func())) {
+	c.discover = func(h *Host, n *names) (discovery, error) {
+		b := Bulletin{Announced: map[string][]string{}}
+		for _, s := range n.announced {
+			for _, a := range h.end.addrs() {
+				b.Announced[s.dnsName()] = append(b.Announced[s.dnsName()], txtPrefix+a.String()+"/p2p/"+s.host.String())
+			}
+		}
+		for _, s := range n.looked {
+			b.Looked = append(b.Looked, s.dnsName())
+		}
+		b.Found = func(name string, texts []string) {
+			for _, s := range n.looked {
+				if s.dnsName() == name {
+					h.finder.found(s, texts)
+				}
+			}
+		}
+		return fakeDiscovery(start(b)), nil
+	}
+}
+
+// BreakListeners closes the listeners without the host's doing, and returns when
+// it has noticed.
+func (h *Host) BreakListeners() {
+	f := h.end.current()
+	f.closeListeners()
+	for !h.end.needs(f.id) {
+		runtime.Gosched()
+	}
+}
 
 // SetNow replaces the clock of a joining device.
 func (c *JoinConfig) SetNow(now func() time.Time) { c.now = now }

@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	crand "crypto/rand"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+	"github.com/starling-sync/starling/encryption"
 )
 
 // maxStrangers bounds the hosts that are dialled although no known device has
@@ -15,18 +17,26 @@ import (
 const maxStrangers = 16
 
 // finder knows where devices may be and keeps dialling those that are not
-// connected. It has one goroutine per target, one per configured address
-// without an id, and one that watches the network.
+// connected. It has one goroutine per target, and one that watches the network.
 type finder struct {
 	h       *Host
 	fixed   []fixedPeer // read-only
 	seed    uint64      // of all jitter; read-only
+	nobody  peer.ID     // that no host has, to dial whoever answers; read-only
 	watcher *watcher    // nil without discovery of any kind
 
-	mu        sync.Mutex
-	started   bool                // guarded by mu
-	resolvers []chan struct{}     // guarded by mu; a token says that the network has changed
-	targets   map[peer.ID]*target // guarded by mu
+	mu      sync.Mutex
+	started bool              // guarded by mu
+	targets map[place]*target // guarded by mu
+}
+
+// A place is what a target stands for: a device, or, as long as it is not known
+// whose it is, an announced or configured host or a configured address. Exactly
+// one field is set.
+type place struct {
+	device encryption.DeviceID
+	host   peer.ID
+	addr   string
 }
 
 type fixedPeer struct {
@@ -35,7 +45,7 @@ type fixedPeer struct {
 }
 
 func newFinder(h *Host, c *Config) (*finder, error) {
-	f := &finder{h: h, seed: c.seed, targets: map[peer.ID]*target{}}
+	f := &finder{h: h, seed: c.seed, targets: map[place]*target{}}
 	if f.seed == 0 {
 		f.seed = h.sessions.run
 	}
@@ -49,6 +59,12 @@ func newFinder(h *Host, c *Config) (*finder, error) {
 		}
 		f.fixed = append(f.fixed, fixedPeer{addr, id})
 	}
+	var seed [32]byte
+	crand.Read(seed[:]) // never fails, see crypto/rand
+	var err error
+	if f.nobody, err = hostID(seed); err != nil {
+		return nil, err
+	}
 	f.watcher = newWatcher(h, c)
 	return f, nil
 }
@@ -59,19 +75,15 @@ func (f *finder) start() {
 	f.started = true
 	f.mu.Unlock()
 	for _, p := range f.fixed {
-		if p.id == "" {
-			f.startResolver(p.addr)
-			continue
-		}
-		f.learn(p.id, configured, p.addr)
+		f.learn(f.placeOf(p), configured, p.addr)
 	}
 	entries, err := f.h.book.Load()
 	if err != nil {
 		f.h.log.Warn("remembered addresses are not available", "err", err)
 	}
 	for _, e := range entries {
-		if id, err := f.h.account.hostOf(e.Device); err == nil && f.h.account.member(e.Device) {
-			f.learn(id, remembered, e.addrs()...)
+		if f.h.account.member(e.Device) {
+			f.learn(place{device: e.Device}, remembered, e.addrs()...)
 		}
 	}
 	if f.watcher != nil {
@@ -79,13 +91,15 @@ func (f *finder) start() {
 	}
 }
 
-func (f *finder) startResolver(a ma.Multiaddr) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	news := make(chan struct{}, 1)
-	f.resolvers = append(f.resolvers, news)
-	random := rand.New(rand.NewPCG(f.seed, 1<<32+uint64(len(f.resolvers))))
-	f.h.spawn(func() { f.resolve(a, news, random) })
+// placeOf is the device of a configured address, if its id says which.
+func (f *finder) placeOf(p fixedPeer) place {
+	if a, known := f.h.current.Load().known[p.id]; known {
+		return place{device: a.device}
+	}
+	if p.id != "" {
+		return place{host: p.id}
+	}
+	return place{addr: p.addr.String()}
 }
 
 // A source says how an address became known; a higher one is kept longer.
@@ -97,47 +111,57 @@ const (
 	configured
 )
 
-// learn adds addresses of a host and wakes whoever dials it. Hosts that are
-// not of a known device are only dialled within maxStrangers.
-func (f *finder) learn(id peer.ID, from source, addrs ...ma.Multiaddr) {
-	if id == f.h.end.id || len(addrs) == 0 {
-		return
+// heard takes the announcement of a host under a name of an epoch. Hosts that
+// are not of a known device are only dialled within maxStrangers.
+func (f *finder) heard(id peer.ID, tag encryption.EpochTag, addrs []ma.Multiaddr) {
+	at := place{host: id}
+	s := f.h.sessions.with(id)
+	if a, known := f.h.current.Load().known[id]; known {
+		at, tag, s = place{device: a.device}, a.epoch, f.h.sessions.of(a.device)
 	}
-	device, known := f.h.account.hosts()[id]
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	t := f.targets[id]
-	if t == nil {
-		if !known && from != configured && f.strangers() >= maxStrangers {
-			return
-		}
-		if t = f.add(id); t == nil {
-			return
-		}
+	if t := f.learn(at, announced, addrs...); t != nil {
+		t.hint(tag)
 	}
-	if known {
-		t.bind(device)
-	}
-	if t.add(from, addrs) {
-		t.wake()
-	}
-	if s := f.h.sessions.with(id); s != nil && from == announced {
+	if s != nil {
 		s.doubt() // a host announces itself anew when it starts or its network changes
 	}
 }
 
+// learn adds addresses of a place and wakes whoever dials it, which it returns;
+// nil, if nobody does.
+func (f *finder) learn(at place, from source, addrs ...ma.Multiaddr) *target {
+	if at.device == f.h.account.device() || at.host == f.h.end.id() || len(addrs) == 0 {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.targets[at]
+	if t == nil {
+		if at.device.IsZero() && from == announced && f.strangers() >= maxStrangers {
+			return nil
+		}
+		if t = f.add(at); t == nil {
+			return nil
+		}
+	}
+	if t.add(from, addrs) {
+		t.wake()
+	}
+	return t
+}
+
 // add needs mu. It returns nil while the finder has not started, and when the
 // host is closed.
-func (f *finder) add(id peer.ID) *target {
+func (f *finder) add(at place) *target {
 	if !f.started {
 		return nil
 	}
 	n := uint64(len(f.targets))
-	t := newTarget(f, id, rand.New(rand.NewPCG(f.seed, n)))
+	t := newTarget(f, at, rand.New(rand.NewPCG(f.seed, n)))
 	if !f.h.spawn(t.run) {
 		return nil
 	}
-	f.targets[id] = t
+	f.targets[at] = t
 	return t
 }
 
@@ -155,24 +179,28 @@ func (f *finder) strangers() int {
 func (f *finder) forget(t *target) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.targets, t.id)
+	delete(f.targets, t.at)
 }
 
-func (f *finder) target(id peer.ID) *target {
+// of returns the targets that lead to a device.
+func (f *finder) of(d encryption.DeviceID) []*target {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.targets[id]
+	var out []*target
+	for _, t := range f.targets {
+		if t.leadsTo() == d {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
-// wakeAll is called when the network has changed.
+// wakeAll is called when the network or the membership has changed.
 func (f *finder) wakeAll() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, t := range f.targets {
 		t.wake()
-	}
-	for _, news := range f.resolvers {
-		poke(news)
 	}
 }
 
@@ -184,9 +212,9 @@ func (f *finder) connected(s *session, theirs []ma.Multiaddr) {
 	}
 	addrs = slices.DeleteFunc(ma.Unique(addrs), func(a ma.Multiaddr) bool { return !dialable(a) })
 	addrs = addrs[:min(len(addrs), maxBookAddrs)]
-	f.learn(s.id, remembered, addrs...)
-	if t := f.target(s.id); t != nil {
-		t.began(s.peer.Device)
+	f.learn(place{device: s.peer.Device}, remembered, addrs...)
+	for _, t := range f.of(s.peer.Device) {
+		t.began()
 	}
 	e := Entry{Device: s.peer.Device, LastSeen: f.h.clock.now()}
 	for _, a := range addrs {
@@ -196,37 +224,7 @@ func (f *finder) connected(s *session, theirs []ma.Multiaddr) {
 }
 
 func (f *finder) disconnected(s *session) {
-	if t := f.target(s.id); t != nil {
+	for _, t := range f.of(s.peer.Device) {
 		t.ended()
-	}
-}
-
-// resolve finds out whose address a is, again and again, as the answer can
-// change while nobody there is connected. Once the id is known, its target
-// does the dialling.
-func (f *finder) resolve(a ma.Multiaddr, news <-chan struct{}, random *rand.Rand) {
-	b := backoff{longest: configDelay, random: random}
-	var last peer.ID
-	for {
-		if last == "" || f.h.sessions.with(last) == nil {
-			id, err := f.h.end.identify(f.h.ctx, a)
-			switch {
-			case err != nil:
-				f.h.log.Debug("configured peer does not answer", "addr", a, "err", err)
-			case id == f.h.end.id:
-				f.h.log.Info("configured peer is this device", "addr", a)
-				return
-			default:
-				last = id
-				f.learn(id, configured, a)
-			}
-		}
-		select {
-		case <-f.h.ctx.Done():
-			return
-		case <-news:
-			b.reset()
-		case <-f.h.clock.after(b.next()):
-		}
 	}
 }

@@ -3,6 +3,7 @@ package p2p
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
@@ -38,13 +39,16 @@ func hello(stream network.MuxedStream, h handshake, initiator bool) error {
 			}
 		}
 		out, done, err := h.Next(in)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errHello, err)
-		}
 		if out != nil {
 			if err := writeFrame(stream, out); err != nil {
 				return fmt.Errorf("%w: %w", errHello, err)
 			}
+		}
+		if err != nil {
+			if out != nil {
+				await(stream)
+			}
+			return fmt.Errorf("%w: %w", errHello, err)
 		}
 		if done {
 			return nil
@@ -52,47 +56,70 @@ func hello(stream network.MuxedStream, h handshake, initiator bool) error {
 	}
 }
 
+// await lets the last frame of a hello that fails arrive, which it might not if
+// the connection were closed behind it: the other end closes when it has read it.
+func await(stream network.MuxedStream) {
+	if stream.CloseWrite() == nil && stream.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		_, _ = stream.Read(make([]byte, 1))
+	}
+}
+
 // open is the dialling side: it opens the one stream of a new connection,
-// names the protocol and authenticates. On an error the caller closes conn.
-func (h *Host) open(ctx context.Context, conn transport.CapableConn) error {
+// names the protocol and authenticates in an epoch. It returns the device even
+// if another stream with it is kept. On an error the caller closes conn.
+func (h *Host) open(ctx context.Context, conn transport.CapableConn, tag encryption.EpochTag) (encryption.DeviceID, error) {
+	var nobody encryption.DeviceID
 	ctx, cancel := context.WithTimeout(ctx, helloTime)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	stream, err := conn.OpenStream(ctx)
 	if err != nil {
-		return fmt.Errorf("open stream: %w", err)
+		return nobody, fmt.Errorf("open stream: %w", err)
 	}
 	if err := stream.SetDeadline(time.Now().Add(helloTime)); err != nil {
-		return fmt.Errorf("open stream: %w", err)
+		return nobody, fmt.Errorf("open stream: %w", err)
 	}
 	if err := writeFrame(stream, []byte(syncProtocol)); err != nil {
-		return err
+		return nobody, err
 	}
-	peer, err := h.authenticate(conn, stream, true)
+	hs, err := h.account.greet(tag, []byte(conn.LocalPeer()), []byte(conn.RemotePeer()), h.clock.now(), rand.Reader)
 	if err != nil {
-		return err
+		return nobody, err
 	}
-	return h.settle(conn, stream, peer)
+	peer, err := h.authenticate(conn, stream, hs, true)
+	if err != nil {
+		return nobody, err
+	}
+	return peer.Device, h.settle(conn, stream, peer)
 }
 
 // authenticate runs the hello and passes on the membership operations that
-// came with it.
-func (h *Host) authenticate(conn transport.CapableConn, stream network.MuxedStream, initiator bool) (encryption.Peer, error) {
-	hs := h.account.hello(initiator, []byte(conn.LocalPeer()), []byte(conn.RemotePeer()), h.clock.now(), rand.Reader)
+// came with it, also if they say that one of the two is not a member any more.
+func (h *Host) authenticate(conn transport.CapableConn, stream network.MuxedStream, hs handshake, initiator bool) (encryption.Peer, error) {
 	if err := hello(stream, hs, initiator); err != nil {
+		var out *encryption.RemovedError
+		if errors.As(err, &out) {
+			h.learn(out.Ops)
+		}
 		return encryption.Peer{}, err
 	}
 	device, ops := hs.Peer()
 	if device == h.account.device() {
 		return encryption.Peer{}, fmt.Errorf("%w: the other end has this device's own keys", errHello)
 	}
-	if len(ops) > 0 {
-		h.admit(ops)
-	}
+	h.learn(ops)
 	return encryption.Peer{
 		Device: device, Addr: conn.RemoteMultiaddr().String(), Outbound: initiator, Skew: hs.Skew(),
 	}, nil
+}
+
+// learn takes the membership operations of a hello.
+func (h *Host) learn(ops [][]byte) {
+	if len(ops) > 0 {
+		h.admit(ops)
+		h.Refresh()
+	}
 }
 
 // settle exchanges cards, lets the deciding side choose between the streams of

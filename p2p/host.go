@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/transport"
@@ -27,6 +28,10 @@ type Host struct {
 	finder   *finder
 	window   window
 	clock    clock
+	checks   <-chan time.Time // nil: every refreshInterval
+
+	refreshing sync.Mutex // held during Refresh
+	current    atomic.Pointer[names]
 
 	ctx    context.Context // ends with Close; for the goroutines of the host only
 	cancel context.CancelFunc
@@ -57,7 +62,12 @@ func Listen(ctx context.Context, c *Config) (*Host, error) {
 	if h.finder, err = newFinder(h, c); err != nil {
 		return nil, err
 	}
-	h.end, err = newEndpoint(c.Identity.HostSeed(hostDay), c.ListenPacket)
+	n, err := h.account.names(h.clock.now(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	h.current.Store(n)
+	h.end, err = newEndpoint(n.seed, c.ListenPacket)
 	if err != nil {
 		return nil, err
 	}
@@ -65,10 +75,16 @@ func Listen(ctx context.Context, c *Config) (*Host, error) {
 		h.end.close()
 		return nil, err
 	}
-	for _, l := range h.end.listeners {
+	h.noteStanding(n, nil)
+	h.serveAll(h.end.current().listeners)
+	h.spawn(h.keepCurrent)
+	return h, nil
+}
+
+func (h *Host) serveAll(listeners []transport.Listener) {
+	for _, l := range listeners {
 		h.spawn(func() { h.accept(l) })
 	}
-	return h, nil
 }
 
 // clock is where the time of this package comes from, but for the deadlines
@@ -91,7 +107,7 @@ func newHost(c *Config) *Host {
 	h := &Host{
 		account: account{c.Identity}, log: c.logger(), admit: c.Admit, book: c.Book,
 		sessions: newSessions(c.Identity.Device(), binary.BigEndian.Uint64(run[:])),
-		conns:    map[transport.CapableConn]struct{}{}, clock: c.clock.orReal(),
+		conns:    map[transport.CapableConn]struct{}{}, clock: c.clock.orReal(), checks: c.checks,
 	}
 	if h.book == nil {
 		h.book = NewMemoryBook()
@@ -133,7 +149,8 @@ func (h *Host) Accept(ctx context.Context) (io.ReadWriteCloser, encryption.Peer,
 }
 
 // Addrs returns the multiaddrs at which this host can be dialled now, nearest
-// first, each with its /p2p/ part. They change with the interfaces.
+// first, each with its /p2p/ part. They change with the interfaces, and the
+// /p2p/ part every day; Config.Peers takes yesterday's too.
 func (h *Host) Addrs() []string {
 	var out []string
 	for _, a := range h.end.addrs() {
@@ -142,8 +159,8 @@ func (h *Host) Addrs() []string {
 	return out
 }
 
-// PeerID returns the libp2p peer id of this host.
-func (h *Host) PeerID() string { return h.end.id.String() }
+// PeerID returns the libp2p peer id of this host, which changes every day.
+func (h *Host) PeerID() string { return h.end.id().String() }
 
 // Close ends every stream, closes the ports and returns when nothing of the
 // host is left running. Later calls do nothing.
@@ -210,6 +227,10 @@ func (h *Host) start(s *session, theirs card) error {
 		return ErrClosed
 	}
 	h.finder.connected(s, theirs.addrs)
+	if !h.both(s.peer.Device) { // removed during the hello, or its add was not admitted
+		s.end()
+		return fmt.Errorf("start session: %w", encryption.ErrRemoved)
+	}
 	h.sessions.offer(s)
 	h.log.Debug("device connected", "device", s.peer.Device, "addr", s.peer.Addr, "outbound", s.peer.Outbound)
 	return nil

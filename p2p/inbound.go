@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"crypto/rand"
 	"errors"
 	"time"
 
@@ -13,6 +14,7 @@ func (h *Host) accept(l transport.Listener) {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
+			h.end.lost(l)
 			return
 		}
 		if !h.track(conn) {
@@ -70,7 +72,8 @@ func refuse(stream network.MuxedStream) error {
 }
 
 func (h *Host) serveSync(conn transport.CapableConn, stream network.MuxedStream) error {
-	peer, err := h.authenticate(conn, stream, false)
+	hs := h.account.answer([]byte(conn.LocalPeer()), []byte(conn.RemotePeer()), h.clock.now(), rand.Reader)
+	peer, err := h.authenticate(conn, stream, hs, false)
 	if err != nil {
 		return err
 	}

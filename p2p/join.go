@@ -69,7 +69,7 @@ func Join(ctx context.Context, ticket string, j *encryption.Joiner, c *JoinConfi
 	if n.now == nil {
 		n.now = time.Now
 	}
-	if n.session, err = j.NewSession(t, n.now(), []byte(end.id), []byte(id)); err != nil {
+	if n.session, err = j.NewSession(t, n.now(), []byte(end.id()), []byte(id)); err != nil {
 		return fmt.Errorf("join: %w", err)
 	}
 	if err := n.dial(ctx, end, id, addrs); err != nil {
@@ -79,7 +79,7 @@ func Join(ctx context.Context, ticket string, j *encryption.Joiner, c *JoinConfi
 	if err := n.link(ctx); err != nil {
 		return fmt.Errorf("join: %w", cause(ctx, err))
 	}
-	return n.remember(id, addrs)
+	return n.remember(addrs)
 }
 
 // cause prefers the caller's own reason to end over its consequences.
@@ -118,7 +118,7 @@ type newcomer struct {
 }
 
 func (n *newcomer) dial(ctx context.Context, end *endpoint, id peer.ID, addrs []ma.Multiaddr) error {
-	conn, err := end.dial(ctx, id, addrs)
+	conn, _, err := end.dial(ctx, id, addrs, dialTime)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
@@ -187,15 +187,15 @@ func (n *newcomer) finish(frame []byte) error {
 }
 
 // remember notes where the inviting member listens.
-func (n *newcomer) remember(id peer.ID, addrs []ma.Multiaddr) error {
+func (n *newcomer) remember(addrs []ma.Multiaddr) error {
 	if n.c.Book == nil || n.saved == nil {
 		return nil
 	}
-	device, ok := account{n.saved}.hosts()[id]
+	self, ok := n.saved.Member(n.saved.Device())
 	if !ok {
 		return nil
 	}
-	e := Entry{Device: device, LastSeen: n.now()}
+	e := Entry{Device: self.AddedBy, LastSeen: n.now()}
 	remote := n.conn.RemoteMultiaddr()
 	for _, a := range append([]ma.Multiaddr{remote}, addrs...) {
 		if !slices.Contains(e.Addrs, a.String()) {

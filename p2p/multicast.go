@@ -25,37 +25,45 @@ const (
 )
 
 // multicast is a running DNS-SD announcement and search (RFC 6762, 6763)
-// under the account's service name of the day.
+// under the account's service names of the day.
 type multicast struct {
-	server *zeroconf.Server
-	cancel context.CancelFunc
-	work   sync.WaitGroup
+	servers []*zeroconf.Server
+	cancel  context.CancelFunc
+	work    sync.WaitGroup
 }
 
 // startMulticast fails when there is no interface to announce on.
-func startMulticast(h *Host) (discovery, error) {
-	service := "_" + h.account.id.ServiceName(hostDay) + "._udp"
+func startMulticast(h *Host, n *names) (discovery, error) {
 	ifaces, err := multicastInterfaces()
 	if err != nil {
 		return nil, err
 	}
 	m := &multicast{}
-	if m.server, err = announce(h, service, ifaces); err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithCancel(h.ctx)
 	m.cancel = cancel
+	for _, s := range n.announced {
+		server, err := announce(h, s, ifaces)
+		if err != nil {
+			m.close()
+			return nil, err
+		}
+		m.servers = append(m.servers, server)
+	}
 	// One search per address family: a machine without the one still finds
 	// peers by the other.
-	for _, ip := range []zeroconf.IPType{zeroconf.IPv4, zeroconf.IPv6} {
-		m.browse(ctx, h, service, ip, ifaces)
+	for _, s := range n.looked {
+		for _, ip := range []zeroconf.IPType{zeroconf.IPv4, zeroconf.IPv6} {
+			m.browse(ctx, h, s, ip, ifaces)
+		}
 	}
 	return m, nil
 }
 
 func (m *multicast) close() {
 	m.cancel()
-	m.server.Shutdown()
+	for _, s := range m.servers {
+		s.Shutdown()
+	}
 	m.work.Wait()
 }
 
@@ -82,34 +90,41 @@ func multicastInterfaces() ([]net.Interface, error) {
 	return out, nil
 }
 
-func announce(h *Host, service string, ifaces []net.Interface) (*zeroconf.Server, error) {
-	var ips, texts []string
-	var port uint16
-	for _, a := range h.end.addrs() {
+// dnsName is how multicast DNS writes the name of a service.
+func (s service) dnsName() string { return "_" + s.name + "._udp" }
+
+func announce(h *Host, s service, ifaces []net.Interface) (*zeroconf.Server, error) {
+	ips, texts, port := announcement(h.end.addrs(), s.host)
+	if len(texts) == 0 {
+		return nil, errors.New("no address to announce")
+	}
+	name := strings.ToLower(rand.Text()) // says nothing and is new every time
+	server, err := zeroconf.RegisterProxy(name, s.dnsName(), mdnsDomain, int(port), name, ips[:1], texts, ifaces)
+	if err != nil {
+		return nil, fmt.Errorf("announce by multicast: %w", err)
+	}
+	return server, nil
+}
+
+// announcement is what the records of a host say.
+func announcement(addrs []ma.Multiaddr, host peer.ID) (ips, texts []string, port uint16) {
+	for _, a := range addrs {
 		ip, err := manet.ToIP(a)
 		if err != nil || ip.IsLoopback() || len(texts) == maxAnnounced {
 			continue
 		}
 		ips, port = append(ips, ip.String()), portOf(a)
-		texts = append(texts, txtPrefix+a.String()+"/p2p/"+h.PeerID())
+		texts = append(texts, txtPrefix+a.String()+"/p2p/"+host.String())
 	}
-	if len(texts) == 0 {
-		return nil, errors.New("no address to announce")
-	}
-	name := strings.ToLower(rand.Text()) // says nothing and is new every time
-	s, err := zeroconf.RegisterProxy(name, service, mdnsDomain, int(port), name, ips[:1], texts, ifaces)
-	if err != nil {
-		return nil, fmt.Errorf("announce by multicast: %w", err)
-	}
-	return s, nil
+	return ips, texts, port
 }
 
-func (m *multicast) browse(ctx context.Context, h *Host, service string, ip zeroconf.IPType, ifaces []net.Interface) {
+func (m *multicast) browse(ctx context.Context, h *Host, s service, ip zeroconf.IPType, ifaces []net.Interface) {
 	entries := make(chan *zeroconf.ServiceEntry)
 	done := make(chan struct{})
 	m.work.Go(func() {
 		defer close(done)
-		err := zeroconf.Browse(ctx, service, mdnsDomain, entries, zeroconf.SelectIPTraffic(ip), zeroconf.SelectIfaces(ifaces))
+		err := zeroconf.Browse(ctx, s.dnsName(), mdnsDomain, entries, zeroconf.SelectIPTraffic(ip), zeroconf.SelectIfaces(ifaces))
 		if err != nil && ctx.Err() == nil {
 			h.log.Debug("multicast search", "family", ip, "err", err)
 		}
@@ -122,7 +137,7 @@ func (m *multicast) browse(ctx context.Context, h *Host, service string, ip zero
 					<-done
 					return
 				}
-				h.finder.found(e.Text)
+				h.finder.found(s, e.Text)
 			case <-done:
 				return
 			}
@@ -130,9 +145,9 @@ func (m *multicast) browse(ctx context.Context, h *Host, service string, ip zero
 	})
 }
 
-// found takes the TXT records of one announcement, which anybody on the
-// network may have written.
-func (f *finder) found(texts []string) {
+// found takes the TXT records of one announcement under a service name, which
+// anybody on the network may have written.
+func (f *finder) found(under service, texts []string) {
 	hosts := map[peer.ID][]ma.Multiaddr{}
 	for _, s := range texts[:min(len(texts), 2*maxAnnounced)] {
 		s, ok := strings.CutPrefix(s, txtPrefix)
@@ -147,6 +162,6 @@ func (f *finder) found(texts []string) {
 		return
 	}
 	for id, addrs := range hosts {
-		f.learn(id, announced, addrs...)
+		f.heard(id, under.epoch, addrs)
 	}
 }

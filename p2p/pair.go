@@ -184,6 +184,16 @@ func (t *sessions) with(id peer.ID) *session {
 	return nil
 }
 
+// of returns the live session with a device, or nil.
+func (t *sessions) of(d encryption.DeviceID) *session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p := t.live[d]; p != nil {
+		return p.s
+	}
+	return nil
+}
+
 // all returns the live sessions.
 func (t *sessions) all() []*session {
 	t.mu.Lock()

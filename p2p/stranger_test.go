@@ -63,12 +63,18 @@ func frames(all ...string) []byte {
 // TestStrangerIsToldNothing pins that whatever a stranger says, the connection
 // closes in the same way, without a byte and without waiting for the timeout.
 func TestStrangerIsToldNothing(t *testing.T) {
-	ids := p2ptest.Account(t, 1)
+	ids := p2ptest.Account(t, 2)
+	p2ptest.Rotate(t, ids[0])
 	a := p2ptest.Listen(t, ids[0], nil)
+	replayed, _, err := ids[1].NewHello(true, []byte("another"), []byte("connection"), time.Now(), rand.Reader).Next(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	noise := make([]byte, 2048)
 	rand.Read(noise)
 	cases := map[string][]byte{
 		"sync with noise":      frames(p2p.SyncProtocol, string(noise)),
+		"sync, a replay":       frames(p2p.SyncProtocol, string(replayed)),
 		"sync, empty hello":    frames(p2p.SyncProtocol, ""),
 		"link, no invite":      frames(p2p.LinkProtocol, string(noise)),
 		"unknown protocol":     frames("/starling/none/1", string(noise)),

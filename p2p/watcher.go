@@ -21,11 +21,12 @@ const watchInterval = 2 * time.Second
 type watcher struct {
 	h          *Host
 	interfaces func() (string, error)
-	ticks      <-chan time.Time               // nil: every watchInterval
-	discover   func(*Host) (discovery, error) // nil: no multicast
+	ticks      <-chan time.Time                       // nil: every watchInterval
+	discover   func(*Host, *names) (discovery, error) // nil: no multicast
 
-	running discovery // owned by run
-	failed  bool      // owned by run; logged once per spell
+	again   chan struct{} // a token says that the names have changed
+	running discovery     // owned by run
+	failed  bool          // owned by run; logged once per spell
 }
 
 // discovery is a running announcement and search.
@@ -36,7 +37,7 @@ func newWatcher(h *Host, c *Config) *watcher {
 	if c.ListenPacket != nil && c.interfaces == nil {
 		return nil
 	}
-	w := &watcher{h: h, interfaces: c.interfaces, ticks: c.ticks, discover: c.discover}
+	w := &watcher{h: h, interfaces: c.interfaces, ticks: c.ticks, discover: c.discover, again: make(chan struct{}, 1)}
 	if w.interfaces == nil {
 		w.interfaces = interfaceState
 	}
@@ -63,6 +64,9 @@ func (w *watcher) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-w.again:
+			w.restart()
+			continue
 		case <-ticks:
 		}
 		now := w.look(last)
@@ -113,7 +117,7 @@ func (w *watcher) restart() {
 	if w.discover == nil {
 		return
 	}
-	d, err := w.discover(w.h)
+	d, err := w.discover(w.h, w.h.current.Load())
 	if err != nil {
 		if !w.failed {
 			w.h.log.Info("no multicast discovery for now", "err", err)

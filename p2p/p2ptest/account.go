@@ -66,3 +66,43 @@ func Approve(sponsor *encryption.Identity, r *encryption.JoinRequest) ([]byte, e
 	}
 	return sponsor.Welcome(r)
 }
+
+// Rotate makes a new epoch, which the other devices have not heard of.
+func Rotate(t testing.TB, by *encryption.Identity) {
+	t.Helper()
+	op, record, err := by.PrepareEpoch(time.Now(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := by.Admit(op); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := by.AdmitEpochs(record); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Remove makes one device remove another. The others have not heard of it.
+func Remove(t testing.TB, by *encryption.Identity, target encryption.DeviceID) {
+	t.Helper()
+	ops, err := by.PrepareRemove(target, nil, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := by.Admit(ops...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Tell gives devices all operations and epochs that another one has.
+func Tell(t testing.TB, from *encryption.Identity, to ...*encryption.Identity) {
+	t.Helper()
+	for _, id := range to {
+		if _, err := id.Admit(from.Ops()...); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := id.AdmitEpochs(from.EpochRecords()...); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -28,7 +28,7 @@ type link struct {
 	cond   sync.Cond // on mu; signalled when outbox or closed changes
 	outbox []byte    // guarded by mu: encoded frames
 	closed bool      // guarded by mu
-	ending bool      // guarded by mu: it closes once the outbox is empty
+	ending bool      // guarded by mu: nothing more is sent
 }
 
 func newLink(id core.SessionID, conn io.ReadWriteCloser, peer encryption.Peer) *link {
@@ -69,9 +69,11 @@ func (l *link) close() {
 }
 
 // drainTime is how long a device may take to read the last that it is sent.
-const drainTime = 5 * time.Second
+const drainTime = 2 * time.Second
 
-// drain closes the link once everything that was sent is written.
+// drain lets everything that was sent go out. The other end closes the link
+// when it has read that, or drainTime does: a transport that is closed may
+// forget what it has not sent.
 func (l *link) drain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -88,6 +90,12 @@ func isEnded(l *link) bool {
 	return l.closed
 }
 
+func isEnding(l *link) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ending
+}
+
 // write sends what is queued until the link closes.
 func (l *link) write() {
 	var spare []byte
@@ -98,10 +106,9 @@ func (l *link) write() {
 		}
 		frames := l.outbox
 		l.outbox = spare[:0]
-		closed := l.closed || l.ending && len(frames) == 0
+		done := l.closed || l.ending && len(frames) == 0
 		l.mu.Unlock()
-		if closed {
-			l.close()
+		if done {
 			return
 		}
 		if _, err := l.conn.Write(frames); err != nil {

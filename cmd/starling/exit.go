@@ -40,16 +40,16 @@ var exits = map[client.Code]exit{
 	client.CodeBadRequest:   {3, "malformed input: a time, an id, a vCard, a value"},
 	client.CodeNotFound:     {4, "no such chat, contact, setting, label or device, or no account in the directory"},
 	client.CodeInUse:        {5, "another process holds the directory, or the port is taken"},
-	client.CodeUnlock:       {6, "wrong or missing passphrase or key file"},
+	client.CodeUnlock:       {6, "wrong or missing passphrase, key file or recovery words"},
 	client.CodeLinkFailed:   {7, "ticket wrong, expired or used; digits wrong"},
-	client.CodeDamaged:      {8, "a stored record does not authenticate, or verify found a problem"},
+	client.CodeDamaged:      {8, "a stored record or a backup does not authenticate, or verify found a problem"},
 	client.CodeDiskFull:     {9, "the disk is full; nothing was written"},
 	client.CodeWrongAccount: {10, "the store belongs to another account"},
 	client.CodeUnreachable:  {11, "no daemon, or no other device, answers"},
 	client.CodePermission:   {12, "a file or directory cannot be read or written"},
 	client.CodeTooLarge:     {13, "over a limit"},
 	client.CodeNotMember:    {14, "this device, or the one named, is not in the account"},
-	client.CodeExists:       {15, "the directory holds an account already"},
+	client.CodeExists:       {15, "the directory holds an account already, or the file exists"},
 	client.CodeRateLimited:  {16, "too many invites or event streams; try again later"},
 	client.CodeKeyReused:    {17, "an idempotency key was used for another request"},
 	codeDifferent:           {18, "replicas that should be equal are not"},
@@ -133,7 +133,7 @@ var causes = []struct {
 	{client.CodeWrongAccount, []error{replica.ErrWrongAccount, encryption.ErrOtherAccount}},
 	// The key of a store is in the identity that has just opened, so that a
 	// store which it does not fit is another one, or has lost its own.
-	{client.CodeDamaged, []error{replica.ErrDamaged, encryption.ErrDamaged, store.ErrWrongKey}},
+	{client.CodeDamaged, []error{replica.ErrDamaged, encryption.ErrDamaged, encryption.ErrBackup, store.ErrWrongKey}},
 	{client.CodeExists, []error{encryption.ErrExists}},
 	{client.CodeNotFound, []error{replica.ErrNotFound, encryption.ErrNoIdentity, os.ErrNotExist}},
 	{client.CodeRateLimited, []error{encryption.ErrTooManyInvites, encryption.ErrTooSoon}},
@@ -145,7 +145,7 @@ var causes = []struct {
 	}},
 	{client.CodeNotMember, []error{replica.ErrNotMember, encryption.ErrNotMember, encryption.ErrRemoved}},
 	{client.CodeTooLarge, []error{encryption.ErrTooLarge, encryption.ErrTooManyDevices, encryption.ErrTooManyOperations}},
-	{client.CodeBadRequest, []error{replica.ErrBadEdit, p2p.ErrListenAddr, p2p.ErrPeerAddr, encryption.ErrMalformed}},
+	{client.CodeBadRequest, []error{replica.ErrBadEdit, p2p.ErrListenAddr, p2p.ErrPeerAddr, encryption.ErrMalformed, encryption.ErrUnsupported}},
 	{client.CodeUnreachable, []error{p2p.ErrUnreachable, p2p.ErrClosed, replica.ErrClosed, context.DeadlineExceeded}},
 }
 

@@ -38,6 +38,8 @@ func homes() []home {
 			"vCard is a format of files that people import; the replica knows contacts", "convert at the edge, into model.Contact"},
 		{"github.com/HdrHistogram", []string{"bench/...", "cmd/starling/...", inTests},
 			"histograms of latency are a measurement, not a feature", "return the durations and let bench count them"},
+		{"filippo.io/age", []string{"encryption", inTests},
+			"what a backup is encrypted to, and that it is signed, is decided in one place", "use encryption.NewBackup and OpenBackup"},
 		{"pgregory.net/rapid", []string{inTests}, "it is a test library", "move the code to a _test.go file"},
 		{"go.uber.org/goleak", []string{inTests}, "it is a test library", "move the code to a _test.go file"},
 		{"github.com/c2sp/wycheproof", []string{inTests}, "it is test data", "move the code to a _test.go file"},

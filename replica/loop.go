@@ -217,7 +217,7 @@ func (l *loop) attach(link *link) {
 	l.r.links.Go(link.write)
 	l.r.links.Go(func() {
 		err := link.read(func(m wire.Message) error { return l.r.deliver(linkEvent{link: link, msg: m}) })
-		if err != nil && isEnding(link) {
+		if isEnding(link) {
 			link.close()
 		}
 		l.r.deliver(linkEvent{link: link, err: err})

@@ -103,10 +103,10 @@ func (id *Identity) NewBackup(w io.Writer) (*BackupWriter, error) {
 	b := &BackupWriter{id: id, sum: sha256.New()}
 	ops, records, to, err := b.snapshot()
 	if err != nil {
-		return nil, fmt.Errorf("backup: %w", err)
+		return nil, err
 	}
 	if b.sealed, err = age.Encrypt(w, to...); err != nil {
-		return nil, fmt.Errorf("backup: %w", err)
+		return nil, err
 	}
 	if err := b.write(append([]byte(backupMagic), formatVersion, suiteOne)); err != nil {
 		return nil, err
@@ -149,15 +149,13 @@ func (b *BackupWriter) snapshot() (ops, records [][]byte, to []age.Recipient, er
 
 func (b *BackupWriter) write(p []byte) error {
 	b.sum.Write(p)
-	if _, err := b.sealed.Write(p); err != nil {
-		return fmt.Errorf("backup: %w", err)
-	}
-	return nil
+	_, err := b.sealed.Write(p)
+	return err
 }
 
 func (b *BackupWriter) record(kind byte, content []byte) error {
 	if len(content) > maxBackupRecord(kind) {
-		return fmt.Errorf("backup: %w: record of %d bytes", ErrTooLarge, len(content))
+		return fmt.Errorf("%w: record of %d bytes", ErrTooLarge, len(content))
 	}
 	head := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(content)))
 	if err := b.write(head); err != nil {
@@ -184,10 +182,7 @@ func (b *BackupWriter) Finish(m *BackupManifest) error {
 	if err := b.record(backupManifest, signed); err != nil {
 		return err
 	}
-	if err := b.sealed.Close(); err != nil {
-		return fmt.Errorf("backup: %w", err)
-	}
-	return nil
+	return b.sealed.Close()
 }
 
 func (b *manifestBody) manifest() *BackupManifest {

@@ -98,6 +98,11 @@ func TestBackupBringsAnAccountBack(t *testing.T) {
 			t.Errorf("on %v the new device is %+v, %v", id, m, ok)
 		}
 	}
+	for _, id := range []*Identity{a, b, c} {
+		if served := id.ServedEpochs(testTime); len(served) != 2 {
+			t.Errorf("%v serves %v: nobody knows whether the new device has the second epoch", id, served)
+		}
+	}
 	if got := sealOne(t, c, 3); !opens(a, got) || !opens(b, got) {
 		t.Error("the others cannot read what the new device writes")
 	}

@@ -116,7 +116,7 @@ func (k *keyring) announced(log *membershipLog, add *operation, past bitset) uin
 			had = max(had, a.generation)
 		}
 	}
-	if add.genesis != nil {
+	if add.author == noAuthor { // the founder, or a device that the recovery key added
 		return had
 	}
 	return max(had, k.announced(log, log.ops[add.author], add.past))

@@ -120,7 +120,7 @@ func namesOf(devices []model.Device) deviceNames {
 
 func (n deviceNames) of(id string) string {
 	if id == "" {
-		return "nobody: it began the account"
+		return "no device: it began the account, or restored it"
 	}
 	if name, ok := n[id]; ok {
 		return name

@@ -31,8 +31,11 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setup,
 		Condition: func(cond string) (bool, error) {
-			if cond == "readonly" {
+			switch cond {
+			case "readonly":
 				return canBeReadonly(), nil
+			case "tmpfs":
+				return os.Getuid() == 0 && canBeReadonly(), nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
@@ -52,6 +55,8 @@ func TestScripts(t *testing.T) {
 			"wrong":     cmdWrong,
 			"words-of":  cmdWordsOf,
 			"same":      cmdSame,
+			"age":       cmdAge,
+			"tmpfs":     cmdTmpfs,
 			"flip":      cmdFlip,
 			"cut":       cmdCut,
 			"readonly":  cmdReadonly,

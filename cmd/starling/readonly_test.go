@@ -21,6 +21,14 @@ func cmdReadonly(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(exec.Command("mount", "-o", "remount,bind,ro", dir).Run())
 }
 
+// tmpfs DIR SIZE makes a directory on a disk of that size.
+func cmdTmpfs(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.Mkdir(dir, 0o700))
+	ts.Check(exec.Command("mount", "-t", "tmpfs", "-o", "size="+args[1], "tmpfs", dir).Run())
+	ts.Defer(func() { exec.Command("umount", "-l", dir).Run() })
+}
+
 // cmdWritable undoes cmdReadonly.
 func cmdWritable(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.MkAbs(args[0])

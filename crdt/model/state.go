@@ -144,7 +144,7 @@ type Label struct {
 type Device struct {
 	ID   string `json:"id"`   // 32 hexadecimal digits
 	Name string `json:"name"` // last chosen by any device
-	// AddedBy is the id of the sponsor, empty for the device that began the account.
+	// AddedBy is the id of the sponsor, empty for one that began the account or restored it.
 	AddedBy   string `json:"added_by,omitempty"`
 	AddedAt   Time   `json:"added_at"`
 	Self      bool   `json:"self"`

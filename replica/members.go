@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -34,6 +35,9 @@ func (l *loop) loadRoster() error {
 	if err != nil {
 		return fmt.Errorf("load epochs: %w", err)
 	}
+	if err := l.checkRoster(); err != nil {
+		return err
+	}
 	if _, err := l.r.id.Admit(ops...); err != nil {
 		return fmt.Errorf("stored membership: %w", errors.Join(ErrDamaged, err))
 	}
@@ -55,12 +59,34 @@ func (l *loop) loadRoster() error {
 func (l *loop) loadTable(t store.Table) (values [][]byte, err error) {
 	err = l.config.Store.Scan(t, nil, nil, func(key, value []byte) error {
 		values = append(values, slices.Clone(value))
-		if t != tableKeys {
-			l.saved[[32]byte(key)] = true
-		}
+		l.saved[sha256.Sum256(value)] = true
 		return nil
 	})
 	return values, err
+}
+
+// checkRoster notices that a record of the roster is missing. Without it, a
+// removal that is deleted from the disk would never have been.
+func (l *loop) checkRoster() error {
+	var stored [32]byte
+	found, err := get(l.config.Store, tableMeta, keyRoster, &stored)
+	if err != nil {
+		return err
+	}
+	if found && stored == rosterSum(l.saved) || !found && len(l.saved) == 0 {
+		return nil
+	}
+	return fmt.Errorf("stored membership: records are missing: %w", ErrDamaged)
+}
+
+// rosterSum combines names so that the order is of no importance.
+func rosterSum(names map[[32]byte]bool) (sum [32]byte) {
+	for name := range names { // order-free: exclusive or
+		for i, b := range name {
+			sum[i] ^= b
+		}
+	}
+	return sum
 }
 
 // saveRoster makes everything that was admitted durable, in a transaction of
@@ -91,16 +117,20 @@ func (l *loop) writeRoster(p roster) error {
 	put(tableEpochs, p.records)
 	if p.key != nil {
 		b.Put(tableKeys, numberKey(uint64(l.config.Clock().UnixNano())), p.key)
+		names = append(names, sha256.Sum256(p.key))
 	}
 	if b.Len() == 0 {
 		return nil
 	}
+	all := maps.Clone(l.saved)
+	for _, name := range names {
+		all[name] = true
+	}
+	b.Put(tableMeta, keyRoster, encode(rosterSum(all)))
 	if err := l.config.Store.Commit(b); err != nil {
 		return fmt.Errorf("write membership: %w", err)
 	}
-	for _, name := range names {
-		l.saved[name] = true
-	}
+	l.saved = all
 	return nil
 }
 

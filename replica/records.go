@@ -14,7 +14,7 @@ import (
 
 // The tables. Their numbers are on disk and are never used for anything else.
 const (
-	tableMeta    store.Table = 1  // format, instance, counters, announced, events
+	tableMeta    store.Table = 1  // format, instance, counters, announced, events, epoch, roster
 	tableMembers store.Table = 2  // SHA-256 → signed membership operation
 	tableLog     store.Table = 3  // writer, number → logRecord
 	tableChains  store.Table = 4  // writer → chainRecord
@@ -35,6 +35,7 @@ var (
 	keyAnnounced = []byte("announced")
 	keyEvents    = []byte("events")
 	keyEpoch     = []byte("epoch")
+	keyRoster    = []byte("roster")
 )
 
 // formatVersion is the version of everything in this file.

@@ -112,6 +112,10 @@ func membersOf(n, size int) *Members {
 	return &Members{Ops: slices.Repeat([][]byte{bytes.Repeat([]byte{7}, size)}, n)}
 }
 
+func epochsOf(n, size int) *Epochs {
+	return &Epochs{Records: slices.Repeat([][]byte{bytes.Repeat([]byte{7}, size)}, n)}
+}
+
 // batchOf has n changes of size bytes to one document.
 func batchOf(n, size int) *Batch {
 	return &Batch{
@@ -146,7 +150,7 @@ func drawWriters(t *rapid.T) [][16]byte {
 
 func drawMessage(t *rapid.T) Message {
 	seq := rapid.Uint64Min(1)
-	switch Type(rapid.IntRange(1, int(TypeCompared)).Draw(t, "type")) {
+	switch Type(rapid.IntRange(1, int(TypeEpochs)).Draw(t, "type")) {
 	case TypeHello:
 		return &Hello{
 			Instance: drawArray[[8]byte](t, "instance"), Digest: drawArray[[32]byte](t, "digest"),
@@ -158,6 +162,8 @@ func drawMessage(t *rapid.T) Message {
 			m.Entries = append(m.Entries, Entry{Writer: w, Seq: seq.Draw(t, "seq"), Head: drawArray[[32]byte](t, "head")})
 		}
 		return m
+	case TypeEpochs:
+		return &Epochs{Records: rapid.SliceOfN(rapid.SliceOfN(rapid.Byte(), 1, 3000), 0, 16).Draw(t, "records")}
 	case TypeMembers:
 		return &Members{Ops: rapid.SliceOfN(rapid.SliceOfN(rapid.Byte(), 1, 300), 0, 9).Draw(t, "ops")}
 	case TypeEnvelope:

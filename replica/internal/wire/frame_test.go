@@ -13,7 +13,7 @@ import (
 // TestCutFrames cuts every kind of message at every byte.
 func TestCutFrames(t *testing.T) {
 	for _, m := range []Message{
-		&Hello{}, frontierOf(3), membersOf(2, 100), &Envelope{Raw: make([]byte, 200)}, ackOf(3), &Compare{}, &Compared{},
+		&Hello{}, frontierOf(3), membersOf(2, 100), epochsOf(2, 100), &Envelope{Raw: make([]byte, 200)}, ackOf(3), &Compare{}, &Compared{},
 	} {
 		raw := frameOf(t, m)
 		for n := range raw {
@@ -47,7 +47,7 @@ func TestFrameLengths(t *testing.T) {
 // not known.
 func TestUnknownTypes(t *testing.T) {
 	for typ := range 256 {
-		known := typ >= int(TypeHello) && typ <= int(TypeCompared)
+		known := typ >= int(TypeHello) && typ <= int(TypeEpochs)
 		if known != (maxBody(Type(typ)) >= 0) {
 			t.Errorf("type %d: limit %d", typ, maxBody(Type(typ)))
 		}
@@ -111,7 +111,7 @@ func TestAnnouncedLengthAllocatesNothing(t *testing.T) {
 // TestCountsAllocateNothing has lists of one element more than is allowed, of
 // the smallest elements.
 func TestCountsAllocateNothing(t *testing.T) {
-	for _, typ := range []Type{TypeFrontier, TypeMembers, TypeAck} {
+	for _, typ := range []Type{TypeFrontier, TypeMembers, TypeEpochs, TypeAck} {
 		n := maxBody(typ) - 40
 		body := append([]byte{0x9a, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, bytes.Repeat([]byte{0x40}, n)...)
 		if typ == TypeFrontier {

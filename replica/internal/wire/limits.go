@@ -38,7 +38,7 @@ func maxBody(t Type) int {
 	case TypeMembers:
 		return maxHead + MaxOps*(maxHead+MaxOp)
 	case TypeEpochs:
-		return maxHead + MaxRecords*(maxHead+2+MaxRecord)
+		return 1 + MaxRecords*(5+MaxRecord)
 	case TypeEnvelope:
 		return MaxEnvelope
 	case TypeAck:

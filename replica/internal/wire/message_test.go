@@ -6,6 +6,7 @@ import (
 	"io"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -51,7 +52,7 @@ func TestMessagesRoundTrip(t *testing.T) {
 // TestEmptyListsHaveOneForm pins that a list without elements is sent as the
 // empty list, however the sender holds it, and that null is refused.
 func TestEmptyListsHaveOneForm(t *testing.T) {
-	for _, m := range []Message{&Frontier{}, &Ack{}, &Members{}, frontierOf(0), ackOf(0), &Members{Ops: [][]byte{}}} {
+	for _, m := range []Message{&Frontier{}, &Ack{}, &Members{}, &Epochs{}, frontierOf(0), ackOf(0), &Members{Ops: [][]byte{}}} {
 		raw := frameOf(t, m)
 		if raw[len(raw)-1] != 0x80 {
 			t.Errorf("%T ends in %#x", m, raw[len(raw)-1])
@@ -113,6 +114,12 @@ func TestMessagesAreRefused(t *testing.T) {
 			"fewer than counted": "824101", "length beyond the end": "815affffffff", "count beyond the end": "9affffffff",
 			"length of 64 bits": "815bffffffffffffffff", "count of 64 bits": "9bffffffffffffffff",
 		},
+		TypeEpochs: {
+			"empty": "", "null": "f6", "not a list": "40", "null record": "81f6", "empty record": "8140", "text": "816101",
+			"list of numbers": "818101", "long length": "81580101", "long count": "98014101", "indefinite list": "9f4101ff",
+			"trailing byte": "81410100", "tag": "81c24101", "cut": "814201", "seventeen": "91" + strings.Repeat("4101", 17),
+			"length beyond the end": "815a00040001", "count of 64 bits": "9bffffffffffffffff",
+		},
 		TypeEnvelope: {"empty": ""},
 		TypeAck: {
 			"empty": "", "null": "f6", "number zero": "8182" + w1 + "00", "descending": "8282" + w2 + "0182" + w1 + "01",
@@ -132,7 +139,7 @@ func TestMessagesAreRefused(t *testing.T) {
 	}
 	for typ, body := range map[Type]string{ // what the cases above were made from
 		TypeHello: "01" + ins + dig + "01", TypeFrontier: dig + "8283" + w1 + "01" + head + "83" + w2 + "01" + head,
-		TypeMembers: "814101", TypeAck: "8282" + w1 + "0182" + w2 + "01", TypeCompare: ins, TypeCompared: ins + dig + dig,
+		TypeMembers: "814101", TypeEpochs: "814101", TypeAck: "8282" + w1 + "0182" + w2 + "01", TypeCompare: ins, TypeCompared: ins + dig + dig,
 	} {
 		if _, err := readOne(rawFrame(typ, unhex(t, body))); err != nil {
 			t.Errorf("type %d: %v", typ, err)
@@ -150,6 +157,9 @@ func TestMessageLimits(t *testing.T) {
 		"operations":                   {membersOf(MaxOps, 1), membersOf(MaxOps+1, 1)},
 		"bytes of an operation":        {membersOf(1, MaxOp), membersOf(1, MaxOp+1)},
 		"least bytes of an operation":  {membersOf(1, 1), membersOf(1, 0)},
+		"epoch records":                {epochsOf(MaxRecords, 1), epochsOf(MaxRecords+1, 1)},
+		"bytes of an epoch record":     {epochsOf(1, MaxRecord), epochsOf(1, MaxRecord+1)},
+		"least bytes of a record":      {epochsOf(1, 1), epochsOf(1, 0)},
 		"bytes of an envelope":         {&Envelope{Raw: make([]byte, MaxEnvelope)}, &Envelope{Raw: make([]byte, MaxEnvelope+1)}},
 		"least bytes of an envelope":   {&Envelope{Raw: []byte{0}}, &Envelope{}},
 		"all of a membership log":      {membersOf(MaxOps, MaxOp), membersOf(MaxOps, MaxOp+1)},
@@ -184,7 +194,7 @@ func TestLimitsAreThoseOfEncryption(t *testing.T) {
 // more than is needed.
 func TestLargestMessagesFillTheirFrames(t *testing.T) {
 	for _, m := range []Message{
-		frontierOf(MaxWriters), ackOf(MaxWriters), membersOf(MaxOps, MaxOp),
+		frontierOf(MaxWriters), ackOf(MaxWriters), membersOf(MaxOps, MaxOp), epochsOf(MaxRecords, MaxRecord),
 		&Envelope{Raw: make([]byte, MaxEnvelope)}, &Compare{}, &Compared{},
 	} {
 		body, err := m.append(nil)

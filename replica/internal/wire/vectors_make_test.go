@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -32,7 +33,7 @@ func libraryBatch() *Batch {
 }
 
 func makeVectors(t *testing.T) []*vector {
-	return slices.Concat(frameVectors(t), helloVectors(t), frontierVectors(t), memberVectors(t),
+	return slices.Concat(frameVectors(t), helloVectors(t), frontierVectors(t), memberVectors(t), epochVectors(t),
 		envelopeVectors(t), ackVectors(t), compareVectors(t), batchVectors(t), zstdVectors(t))
 }
 
@@ -137,6 +138,22 @@ func frontierVectors(t *testing.T) []*vector {
 		bad("two-fields", "an entry without a head", "8182"+vecWriter1+"01"),
 		bad("four-fields", "an entry with a fourth field", "8184"+vecWriter1+"01"+vecHead+"00"),
 		bad("count-above", "counts 4,097 entries", "991001"+entry(vecWriter1, "01")),
+		bad("trailing-byte", "a byte behind the list", "8000"),
+	}
+}
+
+func epochVectors(t *testing.T) []*vector {
+	bad := func(name, comment, body string) *vector {
+		return refused(t, TypeEpochs, "epochs-"+name, comment, "ErrMalformed", body)
+	}
+	return []*vector{
+		said(t, "epochs-none", "no record", &Epochs{}),
+		said(t, "epochs-two", "two records", &Epochs{Records: [][]byte{{1}, bytes.Repeat([]byte{2}, 30)}}),
+		bad("empty", "no body", ""),
+		bad("null", "null in place of the empty list", "f6"),
+		bad("empty-record", "a record without bytes", "8140"),
+		bad("seventeen", "17 records", "91"+strings.Repeat("4101", 17)),
+		bad("long-length", "a length of 1 in two bytes", "81580101"),
 		bad("trailing-byte", "a byte behind the list", "8000"),
 	}
 }

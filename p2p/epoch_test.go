@@ -114,10 +114,19 @@ func TestEpochsAreTriedQuickly(t *testing.T) {
 	}
 }
 
-// TestTargetOfAnotherDevice: at the address of a device is now another one. It is
-// met, and so is the first at its new address.
+// TestTargetOfAnotherDevice: at the address of a device is now another one, whose id
+// says so or does not. It is met, and so is the first at its own address, again.
 func TestTargetOfAnotherDevice(t *testing.T) {
+	for _, rotations := range []int{0, 1} {
+		anotherDevice(t, rotations)
+	}
+}
+
+func anotherDevice(t *testing.T, rotations int) {
 	ids := p2ptest.Account(t, 3)
+	for range rotations {
+		p2ptest.Rotate(t, ids[1])
+	}
 	b := p2ptest.Listen(t, ids[1], nil)
 	c := p2ptest.Listen(t, ids[2], nil)
 	atB, _, _ := cutID(addrWith(t, b, "udp"))
@@ -125,11 +134,17 @@ func TestTargetOfAnotherDevice(t *testing.T) {
 	a := p2ptest.Listen(t, ids[0], &p2p.Config{Peers: []string{atB + "/p2p/" + idOfC, addrWith(t, c, "tcp")}})
 	x, y := p2ptest.Connect(t, a, c)
 	p2ptest.Exchange(t, x, y)
-	x.Close()
-	y.Close()
+	at := "127.0.0.1:" + portOf(addrWith(t, c, "tcp"))
 	c.Close()
-	x, y = p2ptest.Connect(t, a, b)
+	z, w := p2ptest.Connect(t, a, b)
+	p2ptest.Exchange(t, z, w)
+	c = p2ptest.Listen(t, ids[2], &p2p.Config{Listen: at})
+	x, y = p2ptest.Connect(t, a, c)
 	p2ptest.Exchange(t, x, y)
+	p2ptest.Exchange(t, z, w)
+	a.Close()
+	b.Close()
+	c.Close()
 }
 
 // TestDayPassesInVirtualTime: the stream stays while the host keys change, and a device
@@ -154,7 +169,9 @@ func TestDayPassesInVirtualTime(t *testing.T) {
 			t.Errorf("first at %v, then at %v", first, now)
 		}
 		b.Close()
-		again := network.Host(ids[1], first...)
+		_, old, _ = cutID(first[0])
+		dead := "/ip4/1.0.0.99/udp/8000/quic-v1/p2p/" + old // for which dialling must not wait
+		again := network.Host(ids[1], append(first, dead)...)
 		defer again.Close()
 		begin := time.Now()
 		atA, atB = p2ptest.Connect(t, a, again)

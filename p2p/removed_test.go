@@ -33,7 +33,8 @@ func TestRemovedDeviceIsTold(t *testing.T) {
 				if dials == "member" {
 					slow = other
 				}
-				slow.SetClock(time.Now, func(d time.Duration) <-chan time.Time {
+				clock := &setClock{now: time.Now()}
+				slow.SetClock(clock.time, func(d time.Duration) <-chan time.Time {
 					if d <= 250*time.Millisecond { // the next epoch
 						return time.After(0)
 					}
@@ -59,6 +60,7 @@ func TestRemovedDeviceIsTold(t *testing.T) {
 				if s := removed.Standing(); s.State != encryption.StandingRemoved || s.Removal.Author != member.Device() {
 					t.Errorf("standing %+v", s)
 				}
+				clock.add(day)
 				r.Refresh()
 				nobody(t, r)
 				nobody(t, m)

@@ -269,6 +269,11 @@ func (l *loop) operationNote(op encryption.Operation) string {
 			return fmt.Sprintf("device %q left", op.Name)
 		}
 		return fmt.Sprintf("device %q removed by %s", op.Name, by)
+	case encryption.OperationAck:
+		if len(op.Removals) == 0 {
+			return ""
+		}
+		return "removal confirmed by " + by
 	case encryption.OperationRotateRecovery:
 		return "the recovery words were replaced"
 	}

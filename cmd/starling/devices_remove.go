@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -55,14 +57,46 @@ func (a *app) removeDevice(ctx context.Context, api keeperAPI, id string, lost, 
 	if err := a.consentRemoval(devices, &devices[i], lost, yes); err != nil {
 		return err
 	}
+	waiting, cancel := context.WithTimeout(ctx, confirmTime)
+	defer cancel()
+	events := api.Events(waiting, 0)
 	removal, err := api.RemoveDevice(ctx, id)
 	if err != nil {
 		return err
 	}
+	removal = confirmed(waiting, api, events, devices, removal)
 	if a.json {
 		return a.emit(removal)
 	}
 	return a.printRemoval(&removal, namesOf(devices), lost)
+}
+
+// confirmTime is how long connected devices may take to confirm a removal.
+const confirmTime = 2 * time.Second
+
+// confirmed waits until the devices that are connected have confirmed.
+func confirmed(ctx context.Context, api keeperAPI, events iter.Seq2[model.Event, error], devices []model.Device, r model.Removal) model.Removal {
+	outstanding := func() bool {
+		return slices.ContainsFunc(devices, func(d model.Device) bool {
+			return d.Connected && slices.Contains(r.Unconfirmed, d.ID)
+		})
+	}
+	if !outstanding() {
+		return r
+	}
+	for _, err := range events {
+		all, e := api.ListRemovals(ctx)
+		if err != nil || e != nil {
+			break // the time is over; the removal stands anyway
+		}
+		if i := slices.IndexFunc(all, func(o model.Removal) bool { return o.ID == r.ID }); i >= 0 {
+			r = all[i]
+		}
+		if !outstanding() {
+			break
+		}
+	}
+	return r
 }
 
 // consentRemoval says what the removal means, and asks.

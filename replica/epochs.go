@@ -21,7 +21,7 @@ type epochRecord struct {
 // every 30 days, and at 2^20 envelopes. Errors: ErrNotMember.
 func (r *Replica) Rotate(ctx context.Context) error {
 	var err error
-	if e := r.call(ctx, func(l *loop) { err = l.rotate() }); e != nil {
+	if e := r.call(ctx, func(l *loop) { err = l.rotate(l.asked) }); e != nil {
 		err = e
 	}
 	if err != nil {
@@ -30,11 +30,11 @@ func (r *Replica) Rotate(ctx context.Context) error {
 	return nil
 }
 
-func (l *loop) rotate() error {
+func (l *loop) rotate(prepare func(func(*encryption.Identity, time.Time) (roster, error)) error) error {
 	if err := l.outside(); err != nil {
 		return err
 	}
-	return l.prepare(func(id *encryption.Identity, now time.Time) (roster, error) {
+	return prepare(func(id *encryption.Identity, now time.Time) (roster, error) {
 		op, record, err := id.PrepareEpoch(now, l.config.Random)
 		return roster{ops: [][]byte{op}, records: [][]byte{record}}, err
 	})
@@ -52,7 +52,7 @@ func (l *loop) freshEpoch() {
 		return
 	}
 	l.config.Log.Info("a new epoch begins", "reason", reason)
-	if err := l.rotate(); err != nil {
+	if err := l.rotate(l.prepare); err != nil {
 		err = fmt.Errorf("begin a new epoch: %w", err)
 		l.fault("", err)
 		l.unlinkAll(err)

@@ -61,6 +61,10 @@ type localChange struct {
 	raw []byte
 }
 
+// size is what a change takes in an envelope, if its document is named there
+// for it alone. Random names of many documents weigh more than the changes.
+func (c localChange) size() int { return len(c.raw) + len(c.ref.Entity) + 8 }
+
 // build makes the next group out of what waits. Own edits come first: they
 // can be taken back as long as nothing was staged in the ledger.
 func (l *loop) build() (*group, error) {
@@ -359,7 +363,7 @@ func (l *loop) takePending(g *group) ([]localChange, error) {
 			return store.ErrStop
 		}
 		run = append(run, c)
-		size += len(c.raw)
+		size += c.size()
 		g.batch.Delete(tablePending, key)
 		g.next.Sealed++
 		return nil
@@ -398,8 +402,8 @@ func (l *loop) eachPending(fn func(key []byte, c localChange) error) error {
 func (l *loop) sealRun(g *group, run []localChange) error {
 	for len(run) > 0 {
 		n, size := 0, 0
-		for n < len(run) && (n == 0 || size+len(run[n].raw) <= sealBytes) {
-			size += len(run[n].raw)
+		for n < len(run) && (n == 0 || size+run[n].size() <= sealBytes) {
+			size += run[n].size()
 			n++
 		}
 		if err := l.seal(g, run[:n]); err != nil {

@@ -166,3 +166,24 @@ func TestStoreOfAnotherAccount(t *testing.T) {
 		t.Errorf("chats are %q", got)
 	}
 }
+
+// TestBacklogOfLongNames has changes that are small against the names of their
+// documents, which do not compress: they have to fit into envelopes all the same.
+func TestBacklogOfLongNames(t *testing.T) {
+	a, b := pair(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	var edits []model.Edit
+	for range 3000 {
+		id := make([]byte, model.MaxID)
+		for i := range id {
+			id[i] = byte('0' + random.IntN(64))
+		}
+		edits = append(edits, model.Edit{Op: model.ChatUnread, ID: string(id)})
+	}
+	try(t, a.Apply(t.Context(), edits))
+	connect(a, b)
+	inSync(t, a, b)
+	if chats, err := b.ListChats(t.Context()); err != nil || len(chats) != len(edits) {
+		t.Fatalf("%d chats arrived of %d: %v", len(chats), len(edits), err)
+	}
+}

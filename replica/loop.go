@@ -32,7 +32,8 @@ type loop struct {
 	saved     map[[32]byte]bool // hashes of the operations and epoch records in the store
 	leaving   []*link           // that write their last
 	standing  encryption.Standing
-	epoch     epochRecord // the current one
+	rate      encryption.OperationLimiter // of what is asked for
+	epoch     epochRecord                 // the current one
 	comparing map[[8]byte]*comparison
 	waiters   []*waiter
 	faults    int

@@ -162,7 +162,7 @@ func (r *Replica) AddDevice(ctx context.Context, req *encryption.JoinRequest) (w
 }
 
 func (l *loop) addDevice(req *encryption.JoinRequest) ([]byte, error) {
-	err := l.prepare(func(id *encryption.Identity, now time.Time) (roster, error) {
+	err := l.asked(func(id *encryption.Identity, now time.Time) (roster, error) {
 		op, err := id.PrepareAdd(req, now)
 		return roster{ops: [][]byte{op}}, err
 	})
@@ -170,6 +170,15 @@ func (l *loop) addDevice(req *encryption.JoinRequest) ([]byte, error) {
 		return nil, err
 	}
 	return l.r.id.Welcome(req)
+}
+
+// asked is prepare for what somebody asked for. A device makes at most 32
+// operations an hour, so that a program that goes wild does not fill the log.
+func (l *loop) asked(make func(*encryption.Identity, time.Time) (roster, error)) error {
+	if err := l.rate.Allow(l.r.id.Device(), l.config.Clock()); err != nil {
+		return err
+	}
+	return l.prepare(make)
 }
 
 // prepare makes a part of the roster and writes it before it is admitted: what

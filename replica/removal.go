@@ -23,7 +23,7 @@ func (r *Replica) RemoveDevice(ctx context.Context, device encryption.DeviceID) 
 			err = ErrNotFound
 			return
 		}
-		err = l.prepare(func(id *encryption.Identity, now time.Time) (roster, error) {
+		err = l.asked(func(id *encryption.Identity, now time.Time) (roster, error) {
 			ops, err := id.PrepareRemove(device, l.core.Cut(device), now)
 			return roster{ops: ops}, err
 		})
@@ -127,7 +127,7 @@ func (r *Replica) ReaddDevice(ctx context.Context, device encryption.DeviceID) (
 // keep prepares a part of the roster in the loop.
 func (r *Replica) keep(ctx context.Context, what string, make func(*encryption.Identity, time.Time) (roster, error)) error {
 	var err error
-	if e := r.call(ctx, func(l *loop) { err = l.prepare(make) }); e != nil {
+	if e := r.call(ctx, func(l *loop) { err = l.asked(make) }); e != nil {
 		err = e
 	}
 	if err != nil {

@@ -281,3 +281,24 @@ func TestLeave(t *testing.T) {
 		t.Errorf("removed twice: %v", err)
 	}
 }
+
+// A program that goes wild does not fill the membership log, and what happens by
+// itself is not held up by it.
+func TestOperationsAreLimited(t *testing.T) {
+	a, b, c, _ := three(t)
+	var err error
+	for range 40 {
+		if err = a.Rotate(t.Context()); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, encryption.ErrOperationRate) {
+		t.Fatalf("goes on for ever: %v", err)
+	}
+	_, err = b.RemoveDevice(t.Context(), c.id.Device())
+	try(t, err)
+	getEqual(t, a, b)
+	if all := b.Removals(); len(all) != 1 || len(all[0].ConfirmedBy) != 2 {
+		t.Errorf("not confirmed: %+v", all)
+	}
+}

@@ -136,7 +136,7 @@ var causes = []struct {
 	{client.CodeDamaged, []error{replica.ErrDamaged, encryption.ErrDamaged, encryption.ErrBackup, store.ErrWrongKey}},
 	{client.CodeExists, []error{encryption.ErrExists}},
 	{client.CodeNotFound, []error{replica.ErrNotFound, encryption.ErrNoIdentity, os.ErrNotExist}},
-	{client.CodeRateLimited, []error{encryption.ErrTooManyInvites, encryption.ErrTooSoon}},
+	{client.CodeRateLimited, []error{encryption.ErrTooManyInvites, encryption.ErrTooSoon, encryption.ErrOperationRate}},
 	{client.CodeLinkFailed, []error{
 		encryption.ErrTicketMalformed, encryption.ErrTicketVersion, encryption.ErrTicketMistyped,
 		encryption.ErrTicketExpired, encryption.ErrTicketUsed, encryption.ErrInviteBurned,

@@ -26,7 +26,8 @@ import (
 // a person chose, nor the recovery words, the passphrase and the ids of the
 // account and its devices, is in what was on the cable, nor in any file of the
 // two directories, while the daemons run, after they were killed and after they
-// have ended. The scan must find what is planted in either place.
+// have ended. What the daemons log in full detail has ids, and else none of it
+// either. The scan must find what is planted in either place.
 func TestNothingInTheClear(t *testing.T) {
 	names := cable(t)
 	secrets := newScanner()
@@ -58,7 +59,7 @@ func TestNothingInTheClear(t *testing.T) {
 	b.up()
 	planted := plant(t, secrets, "found", a, b)
 	scanTrees("running")
-	a.listen, b.listen = []string{"--no-discovery"}, []string{"--no-discovery"}
+	a.listen, b.listen = []string{"--no-discovery", "-v"}, []string{"--no-discovery", "-v"}
 	for _, transport := range []string{"udp", "tcp"} {
 		a.kill()
 		b.kill()
@@ -78,8 +79,26 @@ func TestNothingInTheClear(t *testing.T) {
 	a.down()
 	b.down()
 	scanTrees("ended")
+	checkLogs(t, secrets, a, b)
 	checkCapture(t, tap, secrets, names, planted[0])
 	checkScan(t, secrets, planted[0])
+}
+
+// checkLogs looks for everything but ids in what the daemons have logged.
+func checkLogs(t *testing.T, secrets *scanner, machines ...*machine) {
+	t.Helper()
+	for _, m := range machines {
+		logs := m.logs.String()
+		if !strings.Contains(logs, "connected") {
+			t.Errorf("%s has not logged that it was connected: %q", m.name, logs)
+		}
+		t.Logf("%s: %d bytes of logs", m.name, len(logs))
+		for _, what := range secrets.find([]byte(logs)) {
+			if !strings.HasPrefix(what, "device id ") && !strings.HasPrefix(what, "account id") {
+				t.Errorf("%s has logged: %s", m.name, what)
+			}
+		}
+	}
 }
 
 // addr returns the daemon's address that begins so.

@@ -31,10 +31,14 @@
 // An Identity is this device's part: its keys, the account's log, the epoch. It
 // lives in one file, opened with an Unlock.
 //
+// A backup is the log, the epoch records and the envelopes in one file for the
+// recovery key, signed by the device that made it. With it and the recovery words
+// a new device becomes a member when no other is left to add it.
+//
 // The package does no network I/O, reads no clock and starts no goroutine.
-// Randomness comes from an injected reader, with one exception: the standard
-// library's HPKE draws its encapsulation randomness itself. Only disk.go touches
-// files.
+// Randomness comes from an injected reader, with two exceptions: the standard
+// library's HPKE and age, which encrypts a backup, draw theirs themselves. Only
+// disk.go touches files.
 //
 // SPEC.md beside this file fixes every byte that is stored or sent; the files
 // under testdata/vectors pin it. Formats begin with a version and an algorithm

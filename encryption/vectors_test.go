@@ -129,7 +129,7 @@ func vectorErrors() map[string]error {
 		"ErrMissingParents": ErrMissingParents, "ErrOtherAccount": ErrOtherAccount, "ErrNotMember": ErrNotMember,
 		"ErrSequence": ErrSequence, "ErrUnknownEpoch": ErrUnknownEpoch, "ErrDecrypt": ErrDecrypt,
 		"ErrUnknownDevice": ErrUnknownDevice, "ErrWriter": ErrWriter, "ErrGap": ErrGap, "ErrDuplicate": ErrDuplicate,
-		"ErrHello": ErrHello, "ErrWelcome": ErrWelcome,
+		"ErrHello": ErrHello, "ErrWelcome": ErrWelcome, "ErrBackup": ErrBackup, "ErrWords": ErrWords,
 	}
 }
 
@@ -138,6 +138,7 @@ func vectorKinds() map[string]func(*testing.T, *vector) error {
 	return map[string]func(*testing.T, *vector) error{
 		"derive": tryDerive, "operation": tryOperation, "epoch": tryEpoch, "envelope": tryEnvelope,
 		"members": tryMembers, "hello": tryHello, "identity": tryIdentity, "welcome": tryWelcome,
+		"backup": tryBackup,
 	}
 }
 

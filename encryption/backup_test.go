@@ -2,6 +2,7 @@ package encryption
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"slices"
@@ -145,9 +146,81 @@ func TestBackupOfNoMember(t *testing.T) {
 	wantError(t, err, ErrNotMember)
 	forged := view(a, a.device, b.keys, a.Ops()) // signs as a, with the key of b
 	forged.ring = a.ring.clone()
-	_, _, err = readBackup(backedUp(t, forged), NewRecoveryWords(f.seed))
+	words := NewRecoveryWords(f.seed)
+	_, _, err = readBackup(backedUp(t, forged), words)
 	wantError(t, err, ErrBackup)
 	wantError(t, err, ErrSignature)
+	plain := plainOf(t, backedUp(t, a), 1)
+	resigned := func(by *Identity) []byte {
+		return sealAge(t, a, remanifest(t, plain, by, func(m *manifestBody) { m.Device = by.device }))
+	}
+	_, _, err = readBackup(resigned(b), words)
+	wantError(t, err, ErrUnknownDevice)
+	if _, _, err = readBackup(resigned(a), words); err != nil {
+		t.Errorf("the same by a member: %v", err)
+	}
+}
+
+// remanifest puts another manifest at the end of a backup's content.
+func remanifest(tb testing.TB, plain []byte, by *Identity, change func(*manifestBody)) []byte {
+	tb.Helper()
+	at := len(backupMagic) + 2
+	for plain[at] != backupManifest {
+		at += 5 + int(binary.BigEndian.Uint32(plain[at+1:]))
+	}
+	var s signedManifest
+	var m manifestBody
+	if err := errors.Join(decode(plain[at+5:], maxBackupManifest, &s), decode(s.Body, maxBackupManifest, &m)); err != nil {
+		tb.Fatal(err)
+	}
+	change(&m)
+	s.Body = encode(&m)
+	s.Signature = labelBackupSign.sign(by.keys.signing, s.Body)
+	signed := encode(s)
+	head := binary.BigEndian.AppendUint32(append(slices.Clone(plain[:at]), backupManifest), uint32(len(signed)))
+	return append(head, signed...)
+}
+
+// TestManifestIsOfItsBackup: a manifest that a member signed for another content
+// does not hold, whatever of it differs.
+func TestManifestIsOfItsBackup(t *testing.T) {
+	a, f := newFoundation(t, "laptop", 1)
+	plain := plainOf(t, backedUp(t, a, sealOne(t, a, 1)), 1)
+	for what, change := range map[string]func(*manifestBody){
+		"account":    func(m *manifestBody) { m.Account[0] ^= 1 },
+		"members":    func(m *manifestBody) { m.Members[0] ^= 1 },
+		"operations": func(m *manifestBody) { m.Operations++ },
+		"epochs":     func(m *manifestBody) { m.Epochs++ },
+		"envelopes":  func(m *manifestBody) { m.Envelopes++ },
+		"content":    func(m *manifestBody) { m.Content[0] ^= 1 },
+		"time":       func(m *manifestBody) { m.At = -1 },
+		"frontier":   func(m *manifestBody) { m.Frontier[0].Seq = 0 },
+	} {
+		_, _, err := readBackup(sealAge(t, a, remanifest(t, plain, a, change)), NewRecoveryWords(f.seed))
+		if !errors.Is(err, ErrBackup) || errors.Is(err, ErrSignature) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// TestRestoreIntoAFullAccount: the recovery key has to add before it can remove,
+// so there is one place more for it, and no more than one.
+func TestRestoreIntoAFullAccount(t *testing.T) {
+	a, f := newFoundation(t, "laptop", 1)
+	for i := range MaxDevices - 1 {
+		add(t, a, newTestJoiner(t, "device", byte(i+2)).Request(Hash{byte(i)}))
+	}
+	words := NewRecoveryWords(f.seed)
+	c := restored(t, backedUp(t, a), words)
+	if n := len(c.Members()); n != MaxDevices+1 {
+		t.Fatalf("%d members", n)
+	}
+	b, _, err := readBackup(backedUp(t, c), words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.Restore(t.TempDir(), testKey(), &RestoreOptions{Name: "new", Now: testTime})
+	wantError(t, err, ErrTooManyDevices)
 }
 
 // TestRecoveryAddIsNeverCut: no removal by a device takes back what the recovery

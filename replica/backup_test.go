@@ -2,6 +2,7 @@ package replica_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"slices"
@@ -189,17 +190,23 @@ func TestImportVerifiesEveryEnvelope(t *testing.T) {
 	}
 	flipped := slices.Clone(all[1])
 	flipped[len(flipped)-1] ^= 1
-	for what, envelopes := range map[string][][]byte{
-		"flipped": {all[0], flipped, all[2]}, "missing": {all[0], all[2]}, "the last is missing": all[:2],
-		"not there": nil,
+	whole := b.Manifest().Frontier
+	first := []encryption.Dep{{Writer: whole[0].Writer, Seq: 1, Head: encryption.Hash(sha256.Sum256(all[0]))}}
+	for what, c := range map[string]struct {
+		envelopes [][]byte
+		frontier  []encryption.Dep
+	}{
+		"flipped": {[][]byte{all[0], flipped, all[2]}, whole}, "missing": {[][]byte{all[0], all[2]}, whole},
+		"the last is missing": {all[:2], whole}, "not there": {nil, whole},
+		"beyond the frontier": {[][]byte{all[0], all[2]}, first},
 	} {
 		var out bytes.Buffer
 		w, err := a.id.NewBackup(&out)
 		try(t, err)
-		for _, raw := range envelopes {
+		for _, raw := range c.envelopes {
 			try(t, w.Add(raw))
 		}
-		try(t, w.Finish(&encryption.BackupManifest{At: start, Frontier: b.Manifest().Frontier}))
+		try(t, w.Finish(&encryption.BackupManifest{At: start, Frontier: c.frontier}))
 		if _, err := restore(t, out.Bytes(), words); !errors.Is(err, encryption.ErrBackup) {
 			t.Errorf("%s: %v", what, err)
 		}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,4 +60,27 @@ func TestNothingInTheClearInABackup(t *testing.T) {
 		t.Errorf("%d files restored, found %v, %v", files, found, err)
 	}
 	checkScan(t, secrets, planted[0])
+	again := filepath.Join(dir, "again.age")
+	c.run(nil, "backup", again)
+	if was, is := epochsIn(t, file, words), epochsIn(t, again, words); is != was+1 {
+		t.Errorf("%d epochs of %d: the lost devices know the one that counts", is, was)
+	}
+}
+
+// epochsIn is how many epoch records there are in a backup.
+func epochsIn(t *testing.T, file string, words encryption.RecoveryWords) uint64 {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b, err := encryption.OpenBackup(f, words)
+	for err == nil {
+		_, err = b.Next()
+	}
+	if !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	return b.Manifest().Epochs
 }

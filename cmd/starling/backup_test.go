@@ -1,13 +1,34 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/starling-sync/starling/replica/localapi/client"
 )
+
+// A disk that gives back something else than it was given is noticed.
+func TestBackupIsReadBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte("what was written"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	good := sha256.Sum256([]byte("what was written"))
+	if err := readBack(path, good[:]); err != nil {
+		t.Error(err)
+	}
+	good[0] ^= 1
+	if err := readBack(path, good[:]); client.CodeOf(err) != client.CodeDamaged {
+		t.Errorf("%v", err)
+	}
+}
 
 // words-of FILE writes the recovery words that the last command printed as JSON.
 func cmdWordsOf(ts *testscript.TestScript, _ bool, args []string) {

@@ -177,6 +177,7 @@ func (f *finder) strangers() int {
 }
 
 func (f *finder) forget(t *target) {
+	defer f.h.log.Debug("no longer dialled", "place", t.at)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.targets, t.at)

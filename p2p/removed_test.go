@@ -197,3 +197,67 @@ func TestLookAtMembership(t *testing.T) {
 		t.Error("a removed device can still write")
 	}
 }
+
+// TestDeviceThatIsOutIsQuiet: announcements do not make it dial.
+func TestDeviceThatIsOutIsQuiet(t *testing.T) {
+	ids := p2ptest.Account(t, 2)
+	p2ptest.Remove(t, ids[0], ids[1].Device())
+	m := p2ptest.Listen(t, ids[0], nil)
+	pauses, fire := make(chan time.Duration, 100), make(chan time.Time)
+	announce := make(chan func([]string), 1)
+	var conf p2p.Config
+	conf.SetClock(time.Now, func(d time.Duration) <-chan time.Time {
+		pauses <- d
+		return fire
+	})
+	conf.SetInterfaces(func() (string, error) { return "", nil }, make(chan time.Time))
+	conf.SetDiscovery(func(found func([]string)) (func(), error) {
+		announce <- found
+		return func() {}, nil
+	})
+	r := p2ptest.ListenDiscovering(t, ids[1], &conf)
+	nobody(t, r)
+	found := <-announce
+	found(txt(m))
+	<-pauses
+	for range 10 {
+		found(txt(m))
+		fire <- time.Time{}
+		<-pauses
+	}
+	if len(pauses) != 0 {
+		t.Error("it has dialled because of an announcement")
+	}
+}
+
+// TestRemovedDeviceIsToldOnce for each announcement, and then not dialled any more.
+func TestRemovedDeviceIsToldOnce(t *testing.T) {
+	ids := p2ptest.Account(t, 2)
+	p2ptest.Remove(t, ids[0], ids[1].Device())
+	r := p2ptest.Listen(t, ids[1], nil)
+	logs := newLogWatch()
+	conf := p2p.Config{Log: logs.logger()}
+	conf.SetInterfaces(func() (string, error) { return "", nil }, make(chan time.Time))
+	conf.SetDiscovery(func(found func([]string)) (func(), error) {
+		found(txt(r))
+		return func() {}, nil
+	})
+	m := p2ptest.ListenDiscovering(t, ids[0], &conf)
+	nobody(t, m)
+	logs.await(t, "no longer dialled")
+	if n := m.Targets(); n != 0 || ids[1].Standing().State != encryption.StandingRemoved {
+		t.Errorf("%d targets, and the device stands as %v", n, ids[1].Standing().State)
+	}
+}
+
+// TestDeviceThatIsNotAdmitted gets no stream, although its hello holds.
+func TestDeviceThatIsNotAdmitted(t *testing.T) {
+	ids := p2ptest.Account(t, 2)
+	third := p2ptest.Add(t, ids[1], "device 3")
+	logs := newLogWatch()
+	a := p2ptest.Listen(t, ids[0], &p2p.Config{Log: logs.logger(), Admit: func([][]byte) {}})
+	b := p2ptest.Listen(t, third, &p2p.Config{Peers: a.Addrs()})
+	nobody(t, b)
+	logs.await(t, "dropped an inbound connection")
+	nobody(t, a)
+}

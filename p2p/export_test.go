@@ -130,6 +130,9 @@ func (h *Host) BreakListeners() {
 	for !h.end.needs(f.id) {
 		runtime.Gosched()
 	}
+	h.end.mu.Lock()
+	defer h.end.mu.Unlock()
+	f.listeners = nil // libp2p panics if a QUIC listener is closed twice
 }
 
 // SetNow replaces the clock of a joining device.

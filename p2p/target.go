@@ -172,8 +172,8 @@ func (t *target) run() {
 		}
 		err := t.try()
 		if t.at.addr != "" && errors.Is(err, errSelf) {
-			h.log.Info("configured peer is this device", "addr", t.at.addr)
 			t.f.forget(t)
+			h.log.Info("configured peer is this device", "addr", t.at.addr)
 			return
 		}
 		if t.over() || t.stranger() && isOut(err) {

@@ -243,7 +243,7 @@ func (l *loop) announce(added []encryption.Operation, records [][]byte) {
 	}
 	l.follow()
 	l.perform(l.core.Step(core.MembersAdded{Ops: raws, Records: records}))
-	if n, ok := l.config.Network.(Refresher); ok && len(added) > 0 {
+	if n, ok := l.config.Network.(Refresher); ok {
 		n.Refresh()
 	}
 }

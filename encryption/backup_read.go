@@ -89,6 +89,11 @@ func (b *BackupReader) open() error {
 	if err != nil {
 		return err
 	}
+	return b.openContent(plain)
+}
+
+// openContent begins to read what was encrypted.
+func (b *BackupReader) openContent(plain io.Reader) error {
 	b.plain = bufio.NewReaderSize(plain, 64<<10)
 	start := make([]byte, len(backupMagic)+2)
 	if err := b.read(start); err != nil {

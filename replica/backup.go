@@ -13,8 +13,12 @@ import (
 	"github.com/starling-sync/starling/replica/store"
 )
 
-// backupBytes is how much of the log is read at a time, in bytes.
-const backupBytes = 1 << 20
+// backupBytes is how much of the log is read at a time, in bytes; importBytes is
+// how much is made durable at a time, which is many times larger when unpacked.
+const (
+	backupBytes = 1 << 20
+	importBytes = 128 << 10
+)
 
 // Backup writes everything that is durable here to w, encrypted to the recovery
 // words: what members and epochs there are, and every envelope up to one point
@@ -163,9 +167,9 @@ func (r *Replica) Import(ctx context.Context, b *encryption.BackupReader) error 
 	}
 }
 
-// nextBatch reads about backupBytes of envelopes.
+// nextBatch reads about importBytes of envelopes.
 func nextBatch(b *encryption.BackupReader) (batch [][]byte, end bool, err error) {
-	for size := 0; size < backupBytes; {
+	for size := 0; size < importBytes; {
 		raw, err := b.Next()
 		if errors.Is(err, io.EOF) {
 			return batch, true, nil

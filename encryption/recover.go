@@ -80,8 +80,9 @@ func (l *membershipLog) lastHarmless(add int, keep DeviceID, past bitset) Hash {
 
 // PrepareRotateRecovery replaces the recovery key. The old words sign nothing that
 // follows the operation; but whoever holds them can still sign as if they had not
-// heard of it, and that counts. So it is for words that may get lost, not for
-// words that were stolen. Errors: ErrWords if old are not the words that count.
+// heard of it, and that counts: they can remove devices, and add their own. So it
+// is for words that may get lost, not for words that were stolen. Errors: ErrWords
+// if old are not the words that count.
 func (id *Identity) PrepareRotateRecovery(old, next RecoveryWords, now time.Time) (op []byte, err error) {
 	d := id.draft()
 	keys, err := d.recoveryKeys(old)

@@ -22,7 +22,7 @@ func (a *app) wordsCommand() *cobra.Command {
 	var yes, age bool
 	cmd := &cobra.Command{
 		Use: "words", Short: "Replace the recovery words", Args: cobra.NoArgs,
-		Long: "Replace the recovery words: give the ones that count, and get new ones, which are\nshown once. Backups made before open with the old words only.\n\nWith --age nothing is replaced: the words are printed as an identity of the age\ntool, which opens a backup (age -d -i IDENTITY FILE). It is as secret as they are.",
+		Long: "Replace the recovery words: give the ones that count, and get new ones, which are\nshown once. Backups made before open with the old words only. It is for words that\nmay get lost: somebody who has copied the old ones can still act as if they had not\nheard of the new ones.\n\nWith --age nothing is replaced: the words are printed as an identity of the age\ntool, which opens a backup (age -d -i IDENTITY FILE). It is as secret as they are.",
 		RunE: a.does(func(ctx context.Context, _ []string) error {
 			if age {
 				return a.ageIdentity(file)

@@ -266,7 +266,13 @@ func (l *membershipLog) newsOf(d DeviceID) (news bitset) {
 	if !known || l.resolved.find(d) != nil {
 		return nil
 	}
-	for _, op := range append(l.membersWith(l.ops[add].member.SigningKey), l.removalOf(add), l.voidedBy(add)) {
+	reasons := append(l.membersWith(l.ops[add].member.SigningKey), l.voidedBy(add))
+	for _, r := range l.resolved.removals { // all, as one by the recovery key may end a freeze
+		if r.target == add {
+			reasons = append(reasons, r)
+		}
+	}
+	for _, op := range reasons {
 		if op != nil {
 			news.union(op.past)
 		}

@@ -88,7 +88,7 @@ func TestNothingInTheClear(t *testing.T) {
 func checkLogs(t *testing.T, secrets *scanner, machines ...*machine) {
 	t.Helper()
 	for _, m := range machines {
-		logs := m.logs.String()
+		logs := string(m.logs)
 		if !strings.Contains(logs, "connected") {
 			t.Errorf("%s has not logged that it was connected: %q", m.name, logs)
 		}

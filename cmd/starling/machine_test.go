@@ -28,9 +28,9 @@ type machine struct {
 	listen  []string // the flags of the network
 
 	client *client.Client
-	daemon *process        // nil while there is none
-	addrs  []string        // of the daemon that was ready last
-	logs   strings.Builder // of the daemons that have ended
+	daemon *process // nil while there is none
+	addrs  []string // of the daemon that was ready last
+	logs   []byte   // of the daemons that have ended
 }
 
 // newMachine is a device that listens on loopback and opens with a key file.
@@ -118,7 +118,7 @@ func (m *machine) kill() {
 	m.daemon = nil
 	_ = p.cmd.Process.Kill() // it has ended by itself, perhaps
 	_ = p.wait()
-	m.logs.WriteString(p.errors.String())
+	m.logs = append(m.logs, p.errors.String()...)
 }
 
 // down ends the daemon as a person does.
@@ -129,7 +129,7 @@ func (m *machine) down() {
 	defer p.within(patience)()
 	m.check(p.cmd.Process.Signal(syscall.SIGTERM))
 	m.check(p.done())
-	m.logs.WriteString(p.errors.String())
+	m.logs = append(m.logs, p.errors.String()...)
 }
 
 // peers are the flags by which another daemon dials this one.

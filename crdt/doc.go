@@ -19,6 +19,10 @@
 // change of this one. An Edit gathers its writes in Go and hands them to
 // Automerge in Commit, so that an edit that fails leaves nothing behind.
 //
+// A device that finds that it is a copy, or was put back to an earlier state,
+// goes on as another Writer. Document.Reauthor moves what nobody else has seen
+// to that one, since a Writer never makes two changes under one number.
+//
 // The package does no input or output and reads no clock. A Document belongs
 // to one goroutine at a time. After an error of Apply, Commit or Save the
 // document must be dropped and loaded again: what is in the core is unknown.

@@ -101,6 +101,11 @@ func (e *Edit) Put(field, element string, w Write) error {
 	if err := entry.fill(w); err != nil {
 		return fmt.Errorf("put %s/%s: %w", field, element, err)
 	}
+	return e.put(field, element, entry)
+}
+
+// put writes an entry as it is.
+func (e *Edit) put(field, element string, entry Entry) error {
 	value, err := entry.encode()
 	if err != nil {
 		return fmt.Errorf("put %s/%s: %w", field, element, err)
@@ -108,7 +113,7 @@ func (e *Edit) Put(field, element string, w Write) error {
 	k := key{field, element, e.doc.writer}
 	e.puts[k], e.lastN = value, entry.N
 	e.size += len(k.String()) + len(value)
-	e.over.setRegister(field, element, withEntry(register, entry))
+	e.over.setRegister(field, element, withEntry(e.Register(field, element), entry))
 	return nil
 }
 

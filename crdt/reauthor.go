@@ -126,7 +126,7 @@ func (r *reauthoring) entries() error {
 	}
 	var cells []cell
 	for field, elements := range r.from.content.registers { // order-free: they are sorted below
-		for element, register := range elements { // order-free: they are sorted below
+		for element, register := range elements {
 			if e, ok := entryOf(register, r.heir.From); ok && e.N > r.heir.After {
 				cells = append(cells, cell{field, element, e})
 			}

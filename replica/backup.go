@@ -91,6 +91,9 @@ func (l *loop) sealAll() error {
 		if err := l.land(); err != nil {
 			return err
 		}
+		if err := l.renew(); err != nil {
+			return err
+		}
 		if !l.backlog() {
 			return nil
 		}

@@ -24,6 +24,12 @@ type Config struct {
 	// Store holds the records. Default: Badger in the directory given to
 	// Open, encrypted under the identity's keys. The replica closes it.
 	Store store.Store
+	// Place names where the store lives, in bytes that a copy of it would not
+	// have. A store that is opened at another place than before is a copy, or
+	// was put back from a backup: it writes as somebody else from then on.
+	// Default: what tells the directory of the default store from any other;
+	// with a Store, nil, and nothing is noticed.
+	Place []byte
 	// Log takes what an operator should see. Default: nothing is logged.
 	Log *slog.Logger
 	// Clock is the source of the stamps of edits. Default: time.Now.
@@ -76,7 +82,8 @@ func (c *Config) withDefaults(dir string) (*Config, error) {
 }
 
 func openDisk(dir string, c *Config) (store.Store, error) {
-	s, err := disk.Open(filepath.Join(dir, StoreDir), &disk.Config{
+	dir = filepath.Join(dir, StoreDir)
+	s, err := disk.Open(dir, &disk.Config{
 		BadgerKey: c.Identity.BadgerKey().Reveal(),
 		RecordKey: c.Identity.RecordKey().Reveal(),
 		Log:       c.Log,
@@ -84,8 +91,10 @@ func openDisk(dir string, c *Config) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if lost := s.Lost(); lost != nil {
-		c.Log.Warn("the end of the store was lost; it is fetched from other devices", "err", lost)
+	if c.Place == nil {
+		if c.Place, err = disk.Place(dir); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	return s, nil
 }

@@ -44,9 +44,13 @@ func (o onDisk) identity(t *testing.T) *encryption.Identity {
 	return id
 }
 
+// here is where every copy of a directory is, for tests that copy it for other
+// reasons than to see that this is noticed.
+var here = []byte("here")
+
 func (o onDisk) open(t *testing.T) (*replica.Replica, error) {
 	t.Helper()
-	r, err := replica.Open(o.dir, &replica.Config{Identity: o.identity(t)})
+	r, err := replica.Open(o.dir, &replica.Config{Identity: o.identity(t), Place: here})
 	if err == nil {
 		t.Cleanup(func() { r.Close() })
 	}
@@ -61,7 +65,7 @@ func prepare(t *testing.T) onDisk {
 	id, _, err := encryption.Create(o.home, key(), &encryption.CreateOptions{Name: "a", Now: start})
 	try(t, err)
 	a := &device{id: id, cable: newCable()}
-	a.Replica, err = replica.Open(o.dir, &replica.Config{Identity: id, Network: a.cable})
+	a.Replica, err = replica.Open(o.dir, &replica.Config{Identity: id, Place: here, Network: a.cable})
 	try(t, err)
 	b := open(t, join(t, a, "b"))
 	ctx := t.Context()

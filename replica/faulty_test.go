@@ -16,6 +16,7 @@ type faulty struct {
 	scanned func(t store.Table)        // told of each scan; set before the store is used
 	damaged map[string]bool            // table and key of records; guarded by mu
 	left    *store.Memory              // what was there at Close; read after it
+	lost    error                      // what Lost returns; set before the store is used
 }
 
 func newFaulty(s store.Store) *faulty {
@@ -48,6 +49,9 @@ func (f *faulty) isDamaged(t store.Table, key []byte) bool {
 	defer f.mu.Unlock()
 	return f.damaged[string([]byte{byte(t)})+string(key)]
 }
+
+// Lost is what the store on a disk says when it has lost its end.
+func (f *faulty) Lost() error { return f.lost }
 
 func (f *faulty) Commit(b *store.Batch) error {
 	f.mu.Lock()

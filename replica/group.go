@@ -68,7 +68,7 @@ func (c localChange) size() int { return len(c.raw) + len(c.ref.Entity) + 8 }
 // build makes the next group out of what waits. Own edits come first: they
 // can be taken back as long as nothing was staged in the ledger.
 func (l *loop) build() (*group, error) {
-	if err := l.outside(); err != nil {
+	if err := errors.Join(l.outside(), l.renew()); err != nil {
 		l.answer(l.queue, err)
 		l.queue = nil
 	}
@@ -279,6 +279,7 @@ func (l *loop) admit(g *group, a *core.Admitted) error {
 			return err
 		}
 	}
+	l.noticeCopy(a)
 	l.keep(g, a)
 	return nil
 }
@@ -419,7 +420,7 @@ func (l *loop) seal(g *group, run []localChange) error {
 	if err != nil {
 		return err
 	}
-	a, err := l.core.Seal(l.config.Random, l.author, b)
+	a, err := l.core.Seal(l.config.Random, b)
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,8 @@ type loop struct {
 	waiters   []*waiter
 	faults    int
 	sealing   bool // own changes are sealed though nobody is there to take them
+	stale     bool // the author must not be written under; see rewind
+	due       bool // and it was not tried yet to change that
 }
 
 // linkEvent is what a link's reader tells the loop: a message, or the end.
@@ -116,11 +118,11 @@ func (l *loop) land() error {
 }
 
 func (l *loop) hasWork() bool {
-	return len(l.queue) > 0 || l.seals() && l.backlog() || l.core.Ready()
+	return l.due || len(l.queue) > 0 || l.seals() && l.backlog() || l.core.Ready()
 }
 
 // seals says whether own changes become envelopes now.
-func (l *loop) seals() bool { return l.sealing || l.core.Greeted() }
+func (l *loop) seals() bool { return !l.stale && (l.sealing || l.core.Greeted()) }
 
 // backlog says whether own changes wait to be sealed.
 func (l *loop) backlog() bool { return l.counters.Sealed < l.counters.Pending }
@@ -182,6 +184,8 @@ func (l *loop) perform(effects []core.Effect) {
 			}
 		case core.Report:
 			l.fault(e.Device.String(), e.Err)
+		case core.Rewound:
+			l.rewind(e.Err.Error())
 		case core.Progress:
 			l.progress()
 		case core.AnswerCompare:

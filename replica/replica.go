@@ -143,7 +143,7 @@ func (r *Replica) deliver(ev linkEvent) error {
 // load reads what the loop starts from.
 func (r *Replica) load() (*loop, error) {
 	s := r.config.Store
-	nonce, err := r.openFormat()
+	nonce, moved, err := r.openFormat()
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func (r *Replica) load() (*loop, error) {
 	ledger := core.NewLedger(r.id, chains, announced)
 	l := &loop{
 		r: r, config: r.config, author: author,
-		core:      core.New(r.id, ledger, [8]byte(nonce[:8])),
+		core:      core.New(r.id, ledger, author),
 		docs:      newDocuments(s, [32]byte(r.id.Account()), crdt.Writer(author.Writer), prints),
 		links:     map[core.SessionID]*link{},
 		print:     prints.root(),
@@ -179,39 +179,48 @@ func (r *Replica) load() (*loop, error) {
 	}
 	_, err = get(s, tableMeta, keyCounters, &l.counters)
 	l.core.SetBacklog(l.backlog())
+	if err == nil && moved != "" {
+		l.rewind(moved)
+		_ = l.renew() // the person was told, and it is tried again
+	}
 	return l, err
 }
 
 // openFormat checks whose store this is, and begins it if it is new. It
-// returns the instance nonce, which lives as long as the database.
-func (r *Replica) openFormat() (nonce [16]byte, err error) {
+// returns the instance nonce, which lives as long as the database, and why it
+// must not be written under any more, if so.
+func (r *Replica) openFormat() (nonce [16]byte, moved string, err error) {
 	s := r.config.Store
 	var f formatRecord
 	found, err := get(s, tableMeta, keyFormat, &f)
 	if err != nil {
-		return nonce, err
+		return nonce, "", err
 	}
 	mine := formatRecord{Version: formatVersion, Account: [32]byte(r.id.Account()), Device: [16]byte(r.id.Device())}
 	if !found {
 		if _, err := io.ReadFull(r.config.Random, nonce[:]); err != nil {
-			return nonce, err
+			return nonce, "", err
 		}
 		b := &store.Batch{}
 		b.Put(tableMeta, keyFormat, encode(mine))
 		b.Put(tableMeta, keyInstance, nonce[:])
-		return nonce, s.Commit(b)
+		if len(r.config.Place) > 0 {
+			b.Put(tableMeta, keyPlace, r.config.Place)
+		}
+		return nonce, "", s.Commit(b)
 	}
 	if f.Version != formatVersion {
-		return nonce, fmt.Errorf("the store has format %d, this program knows %d: %w", f.Version, formatVersion, store.ErrNewer)
+		return nonce, "", fmt.Errorf("the store has format %d, this program knows %d: %w", f.Version, formatVersion, store.ErrNewer)
 	}
 	if f != mine {
-		return nonce, ErrWrongAccount
+		return nonce, "", ErrWrongAccount
 	}
 	b, err := s.Get(tableMeta, keyInstance)
 	if err != nil || len(b) != len(nonce) {
-		return nonce, fmt.Errorf("instance record: %w", errors.Join(ErrDamaged, err))
+		return nonce, "", fmt.Errorf("instance record: %w", errors.Join(ErrDamaged, err))
 	}
-	return [16]byte(b), nil
+	moved, err = r.openPlace()
+	return [16]byte(b), moved, err
 }
 
 func loadLedger(s store.Store) (map[encryption.WriterID]encryption.Chain, map[encryption.WriterID]uint64, error) {

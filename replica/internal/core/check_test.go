@@ -125,7 +125,7 @@ func (s *safety) committed(h *host, g *disk) {
 }
 
 func (s *safety) effect(h *host, e Effect) {
-	if h == s.liar || s.excused(h, e) {
+	if h == s.liar || s.excused(h, e) || s.returned(h, e) {
 		return
 	}
 	switch e := e.(type) {
@@ -289,7 +289,7 @@ func (s *safety) buffers(h *host) {
 // known: what a host says of a peer is true.
 func (s *safety) known(h *host, p Peer) {
 	e := h.ends[p.Session]
-	if e.peer.host == s.liar {
+	if e.peer.host == s.liar || e.putBack() {
 		return
 	}
 	have, theirs := frontierOf(h.disk.chains), frontierOf(e.peer.host.disk.chains)
@@ -312,5 +312,5 @@ func (s *safety) lastEdit(h, author *host) uint64 {
 	if f := s.facts[place{w, h.disk.chains[w].Seq}]; f != nil {
 		return f.edit
 	}
-	return 0
+	return author.disk.since
 }

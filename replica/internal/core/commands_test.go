@@ -50,7 +50,12 @@ func hostCommands() []command {
 			h.admit(Admit{Ops: [][]byte{operation(args[0])}})
 			return nil
 		}),
-		onHost("clone", "NAME", (*scenario).clone),
+		onHost("clone", "NAME [noticed]", (*scenario).clone),
+		onHost("save", "", func(_ *scenario, h *host, _ []string) error { h.saved = h.disk; return nil }),
+		onHost("restore", "[noticed]", func(_ *scenario, h *host, args []string) error {
+			h.restore(h.saved, len(args) > 0)
+			return nil
+		}),
 		onHost("write", "[EDITS [BYTES EACH]]", (*scenario).write),
 		onHost("group", "", func(_ *scenario, h *host, _ []string) error { h.build(); return nil }),
 		onHost("commit", "", func(_ *scenario, h *host, _ []string) error { h.commit(); return nil }),
@@ -98,6 +103,9 @@ func (s *scenario) clone(h *host, args []string) error {
 	c := s.add(args[0], h.id, "scenario")
 	c.disk, c.random = h.disk, seeded("clone")
 	c.open()
+	if len(args) > 1 {
+		c.renew()
+	}
 	return nil
 }
 

@@ -96,6 +96,14 @@ type Report struct {
 	Err    error
 }
 
+// Rewound says that Device knows more of what this device has written than this
+// device does, which was put back to an earlier state, or is a copy. Nothing is
+// sealed until the host has called Renew, which it does before its next group.
+type Rewound struct {
+	Device encryption.DeviceID
+	Err    error
+}
+
 // Progress says that what is known of a session's other device changed.
 type Progress struct{ Session SessionID }
 
@@ -117,6 +125,7 @@ func (Load) effect()          {}
 func (Admit) effect()         {}
 func (Disconnect) effect()    {}
 func (Report) effect()        {}
+func (Rewound) effect()       {}
 func (Progress) effect()      {}
 func (AnswerCompare) effect() {}
 func (PeerCompared) effect()  {}

@@ -22,16 +22,20 @@ const (
 type Exchange struct {
 	*Ledger
 	id       *encryption.Identity
-	instance [8]byte
 	sessions map[SessionID]*session
 	backlog  bool // own changes wait to be sealed
+	rewound  bool // others know more of the author; see rewind
+	lives    map[encryption.DeviceID]*lives
 	out      []Effect
 }
 
-// New returns an exchange over a ledger. instance names this database: the
-// writer id of its author is made from the same lifetime.
-func New(id *encryption.Identity, ledger *Ledger, instance [8]byte) *Exchange {
-	return &Exchange{Ledger: ledger, id: id, instance: instance, sessions: map[SessionID]*session{}}
+// New returns an exchange over a ledger, for what the author writes.
+func New(id *encryption.Identity, ledger *Ledger, author Author) *Exchange {
+	ledger.author = author
+	return &Exchange{
+		Ledger: ledger, id: id,
+		sessions: map[SessionID]*session{}, lives: map[encryption.DeviceID]*lives{},
+	}
 }
 
 // Step takes one event and returns what to do, in order.
@@ -81,8 +85,12 @@ func (x *Exchange) ordered() []*session {
 
 // Greeted says whether a device has greeted us, so that sealing pays, and has
 // told us what it knows of the membership: a removal that it knows of has to
-// count before something is sealed.
+// count before something is sealed. It has told its frontier by then, so that
+// nothing is sealed towards a device which knows that this one was put back.
 func (x *Exchange) Greeted() bool {
+	if x.rewound {
+		return false
+	}
 	for _, s := range x.ordered() {
 		if s.agreed {
 			return true
@@ -104,7 +112,7 @@ func (x *Exchange) connected(ev Connected) {
 	}
 	x.sessions[s.id] = s
 	s.owed = x.backlog
-	x.emit(Send{s.id, &wire.Hello{Instance: x.instance, Digest: s.offered, Backlog: x.backlog}})
+	x.emit(Send{s.id, &wire.Hello{Instance: x.author.instance(), Digest: s.offered, Backlog: x.backlog}})
 }
 
 func (x *Exchange) received(s *session, m wire.Message) {
@@ -142,6 +150,7 @@ func (x *Exchange) drop(s *session, reason error) {
 // two, so both come to the same conclusion.
 func (x *Exchange) greeted(s *session, m *wire.Hello) {
 	s.greeted, s.backlog = true, m.Backlog
+	x.met(s.device, m.Instance)
 	if m.Digest == s.offered {
 		s.known, s.agreed = true, true
 		for w, seq := range s.snapshot { // order-free: each entry is learnt apart
@@ -169,6 +178,7 @@ func (x *Exchange) frontier(s *session, m *wire.Frontier) {
 		if c := x.durable[w]; c.Seq == e.Seq && c.Head != e.Head {
 			x.dispute(s.device, w, e.Seq, errOther)
 		}
+		x.compareOwn(s.device, e)
 		s.learn(w, e.Seq)
 	}
 	s.known = true
@@ -198,12 +208,16 @@ func (x *Exchange) envelope(s *session, m *wire.Envelope) {
 		x.duplicate(s, w, seq)
 	case errors.Is(err, errOther):
 		x.dispute(s.device, w, seq, err)
+		x.rewind(s.device, w, seq)
 	case errors.Is(err, errFrozen):
 	case err != nil:
 		x.emit(Report{s.device, err})
 		x.drop(s, err)
 	default:
 		s.claimed[w] = max(s.claimed[w], seq)
+		if x.lost(w) {
+			x.rewind(s.device, w, seq)
+		}
 	}
 }
 
@@ -335,8 +349,8 @@ func (x *Exchange) Refuse(w encryption.WriterID, err error) {
 }
 
 // Seal makes the next own envelope and makes it part of the group.
-func (x *Exchange) Seal(random io.Reader, a Author, batch []byte) (*Admitted, error) {
-	return x.Ledger.Seal(random, a, batch)
+func (x *Exchange) Seal(random io.Reader, batch []byte) (*Admitted, error) {
+	return x.Ledger.Seal(random, batch)
 }
 
 // committed tells everyone about what is durable now.

@@ -1,11 +1,14 @@
 package core
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/internal/wire"
@@ -18,6 +21,8 @@ type disk struct {
 	chains        map[encryption.WriterID]encryption.Chain
 	announced     map[encryption.WriterID]uint64
 	edits, sealed uint64 // own edits: made, and put into envelopes
+	author        Author // that the own envelopes are by; the zero one is the first
+	since         uint64 // own edits that were sealed before it
 }
 
 // host does around an exchange what the replica does, by the contract in the
@@ -38,6 +43,11 @@ type host struct {
 	poison   string          // the writer whose next envelope cannot be applied
 	x        *Exchange
 	group    *disk // the group in flight: what the disk will be
+	saved    disk  // a backup of the directory
+	saves    int   // how often it was saved or put back
+	unaware  bool  // it was put back, and will hear of it from whomever it meets
+	rewound  bool  // it needs a new writer
+	renewals int
 	ends     map[SessionID]*end
 	nextID   SessionID
 	compared []*wire.Compared
@@ -45,22 +55,29 @@ type host struct {
 
 // open begins a lifetime of the process on the disk as it is.
 func (h *host) open() {
+	if h.disk.author != (Author{}) {
+		h.author = h.disk.author
+	}
+	h.disk.author = h.author
 	ledger := NewLedger(h.id, h.disk.chains, h.disk.announced)
 	ledger.limits = h.limits
-	h.x = New(h.id, ledger, [8]byte(h.author.Nonce[:8]))
-	h.group, h.edits, h.ends = nil, 0, map[SessionID]*end{}
+	h.x = New(h.id, ledger, h.author)
+	h.rewound, h.group, h.edits, h.ends = false, nil, 0, map[SessionID]*end{}
 	h.x.SetBacklog(h.backlog())
 }
 
 func (h *host) backlog() bool { return h.disk.sealed < h.disk.edits }
 
 func (h *host) hasWork() bool {
-	return h.group == nil && (h.edits > 0 || h.x.Greeted() && h.backlog() || h.x.Ready())
+	return h.group == nil && (h.rewound || h.edits > 0 || h.x.Greeted() && h.backlog() || h.x.Ready())
 }
 
 // build begins a group: own edits, what the exchange admits, and own
 // envelopes if somebody is there to take them.
 func (h *host) build() {
+	if h.rewound {
+		h.renew()
+	}
 	g := h.disk
 	g.log, g.chains = slices.Clone(g.log), maps.Clone(g.chains)
 	g.edits += h.edits
@@ -75,7 +92,7 @@ func (h *host) build() {
 	}
 	for n := 0; h.x.Greeted() && g.sealed < g.edits && n < h.perGroup; n++ {
 		last := min(g.edits, g.sealed+h.perEntry)
-		a, err := h.x.Seal(h.random, h.author, batch(g.sealed+1, last, h.bulk))
+		a, err := h.x.Seal(h.random, batch(g.sealed+1, last, h.bulk))
 		if err != nil {
 			panic(err)
 		}
@@ -87,6 +104,29 @@ func (h *host) build() {
 		h.edits, h.group = 0, &g
 	}
 	h.perform(h.x.Step(nil))
+}
+
+// renew makes the host another writer. Own edits that are not sealed go with it.
+func (h *host) renew() {
+	h.renewals++
+	nonce := sha256.Sum256(fmt.Append(nil, h.name, h.renewals))
+	h.author.Nonce = [16]byte(nonce[:])
+	h.author.Writer = h.id.WriterFor(h.author.Nonce)
+	h.net.names[h.author.Writer] = h.name + strings.Repeat("'", h.renewals)
+	h.disk.author, h.disk.since, h.disk.announced = h.author, h.disk.sealed, nil
+	h.rewound, h.unaware = false, false
+	h.net.logf("%s: writes as %s", h.name, h.net.writer(h.author.Writer))
+	h.x.Renew(h.author)
+}
+
+// restore puts a backup of the directory back. If that is noticed at the start,
+// the host becomes another writer at once.
+func (h *host) restore(from disk, noticed bool) {
+	h.disk = from
+	h.crash()
+	if noticed {
+		h.renew()
+	}
 }
 
 func (h *host) keep(g *disk, a *Admitted, verb string) {
@@ -145,6 +185,8 @@ func (h *host) perform(effects []Effect) {
 			h.admit(e)
 		case Disconnect:
 			h.hangUp(h.ends[e.Session])
+		case Rewound:
+			h.rewound = true
 		case AnswerCompare:
 			m := &wire.Compared{Nonce: e.Nonce, Digest: h.x.Digest(), Fingerprint: h.x.FrontierDigest()}
 			h.net.logf("%s: answer %s", h.name, h.net.message(m))

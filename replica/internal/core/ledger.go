@@ -39,6 +39,7 @@ type Admitted struct {
 // Ledger is what this device holds of every writer's log.
 type Ledger struct {
 	id      *encryption.Identity
+	author  Author // that Seal writes as; what others send of its log waits
 	limits  limits // as the constants say; tests tighten them
 	durable map[encryption.WriterID]encryption.Chain
 	staged  map[encryption.WriterID]encryption.Chain // of the group in the making; overlays durable
@@ -182,6 +183,9 @@ func (l *Ledger) offer(from source, raw []byte) (encryption.WriterID, uint64, er
 func (l *Ledger) ready() (w encryption.WriterID, i int, ok bool) {
 	for {
 		for _, w := range sortedWriters(l.buffered) {
+			if w == l.author.Writer {
+				continue
+			}
 			c, _ := l.chain(w)
 			i := slices.IndexFunc(l.buffered[w][c.Seq+1], func(h held) bool {
 				return l.covers(h.opened.Deps) && l.counts(w, c, h)
@@ -283,15 +287,9 @@ func (l *Ledger) stage(c encryption.Chain, e Entry) {
 	l.entries = append(l.entries, e)
 }
 
-// Author is the writer that this device writes as.
-type Author struct {
-	Writer encryption.WriterID
-	Device encryption.DeviceID
-	Nonce  [16]byte // the instance nonce that the writer id was made from
-}
-
 // Seal makes the next own envelope and stages it. batch is kept.
-func (l *Ledger) Seal(random io.Reader, a Author, batch []byte) (*Admitted, error) {
+func (l *Ledger) Seal(random io.Reader, batch []byte) (*Admitted, error) {
+	a := l.author
 	c, _ := l.chain(a.Writer)
 	content := &encryption.Content{
 		Writer: a.Writer, Seq: c.Seq + 1, Device: a.Device, Nonce: a.Nonce,

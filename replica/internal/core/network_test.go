@@ -141,7 +141,8 @@ func (n *network) device(d encryption.DeviceID) string {
 // plain writes names for the ids in an error.
 func (n *network) plain(err error) string {
 	s := err.Error()
-	for w, name := range n.names {
+	for _, w := range sortedWriters(n.names) {
+		name := n.names[w]
 		s = strings.ReplaceAll(s, w.String(), name)
 		s = strings.ReplaceAll(s, fmt.Sprintf("%x", w[:4]), name)
 	}
@@ -172,6 +173,8 @@ func (n *network) effect(h *host, e Effect) string {
 		return "disconnect " + to(e.Session) + ": " + n.plain(e.Reason)
 	case Report:
 		return "report " + n.device(e.Device) + ": " + n.plain(e.Err)
+	case Rewound:
+		return "rewound by " + n.device(e.Device) + ": " + n.plain(e.Err)
 	case Progress:
 		return "progress " + to(e.Session)
 	case AnswerCompare:

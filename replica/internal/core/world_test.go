@@ -23,6 +23,7 @@ type world struct {
 	liar    *host // tells lies beside what it does as the others do; nil if all are honest
 	repeats int   // envelopes that a stream carried twice
 	lies    int
+	backups bool
 }
 
 // kind is which world it is.
@@ -30,10 +31,11 @@ type kind struct {
 	hosts   int
 	knowAll bool // unless, each knows those that joined before it, and the others by and by
 	liar    bool // the last host lies
+	backups bool // directories are saved and put back
 }
 
 func newWorld(k kind) *world {
-	w := &world{network: newNetwork()}
+	w := &world{network: newNetwork(), backups: k.backups}
 	w.safety = newSafety(w.network)
 	w.check = w.safety
 	for _, c := range names[:k.hosts] {
@@ -71,6 +73,7 @@ func runSeed(seed uint64) *world {
 	}
 	k := kind{hosts: 2 + r.IntN(4), knowAll: r.IntN(2) == 0}
 	k.liar = k.hosts > 2 && r.IntN(2) == 0
+	k.backups = r.IntN(2) == 0
 	return run(k, ops)
 }
 
@@ -94,6 +97,8 @@ func (w *world) step(op uint16) {
 		pick(arg, w.pairs(), func(p [2]*host) { w.meet(p[0], p[1]) })
 	case kind == 26:
 		pick(arg, w.open(), func(e *end) { w.cut(e, arg/16) })
+	case kind == 27 && w.backups && arg/8%3 > 0:
+		pick(arg, w.hosts, func(h *host) { w.backup(h, arg/8%3 > 1) })
 	case kind == 27:
 		pick(arg, w.hosts, w.kill)
 	case kind == 28:
@@ -224,6 +229,11 @@ func (w *world) quiet() {
 	}
 	for _, h := range w.hosts {
 		bound += (3*int(h.edits+h.disk.edits) + 4) * (2 + len(w.open()))
+	}
+	if w.backups { // edits are counted anew, and envelopes of them are there
+		for _, h := range w.hosts {
+			bound += 3 * len(h.disk.log) * (2 + len(w.open()))
+		}
 	}
 	for n := 0; w.busy(); n++ {
 		w.safety.invariants()

@@ -23,7 +23,8 @@ func TestWorlds(t *testing.T) {
 			seen[what] += n
 		}
 	}
-	for _, what := range []string{"window full", "crash with a group in flight", "sent what the other end has", "buffered ahead", "lie reported", "lie held", "digest moved before the hello came"} {
+	for _, what := range []string{"window full", "crash with a group in flight", "sent what the other end has", "buffered ahead", "lie reported", "lie held", "digest moved before the hello came",
+		"put back and known at once", "put back and told by others", "put back and unknown to all"} {
 		if seen[what] == 0 {
 			t.Errorf("in no world: %s", what)
 		}
@@ -55,6 +56,7 @@ func TestAnyWorld(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k := kind{hosts: rapid.IntRange(2, 5).Draw(t, "hosts"), knowAll: rapid.Bool().Draw(t, "know all")}
 		k.liar = k.hosts > 2 && rapid.Bool().Draw(t, "liar")
+		k.backups = rapid.Bool().Draw(t, "backups")
 		w := run(k, rapid.SliceOfN(rapid.Uint16(), 0, 300).Draw(t, "ops"))
 		if w.safety.broken != "" {
 			t.Fatal(w.report("above"))

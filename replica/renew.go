@@ -1,0 +1,187 @@
+package replica
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/starling-sync/starling/crdt"
+	"github.com/starling-sync/starling/crdt/account"
+	"github.com/starling-sync/starling/crdt/change"
+	"github.com/starling-sync/starling/crdt/model"
+	"github.com/starling-sync/starling/replica/internal/core"
+	"github.com/starling-sync/starling/replica/store"
+)
+
+// A writer must never make two envelopes under one number, and a store that is
+// a copy, or was put back to an earlier state, does not know all the numbers
+// that are used. So its device becomes another writer: at Open where the store
+// itself can tell, and otherwise when another device tells what it knows, which
+// is before anything is sealed for that one. What was sealed before is then the
+// log of a writer like any other, and what is missing of it is fetched.
+
+// errRewound says what has happened, for people.
+var errRewound = errors.New("this directory is a copy or was restored: it writes under a new identity from now on")
+
+// loser is a store that may know that it has lost its end.
+type loser interface{ Lost() error }
+
+// openPlace returns why the store is not the one that was written to last, or
+// nothing. That is made durable before anything else is, because what tells it
+// may be gone then.
+func (r *Replica) openPlace() (string, error) {
+	s := r.config.Store
+	var reason string
+	if _, err := get(s, tableMeta, keyRewound, &reason); err != nil {
+		return "", err
+	}
+	known, err := s.Get(tableMeta, keyPlace)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return "", err
+	}
+	b := &store.Batch{}
+	switch {
+	case reason != "":
+		return reason, nil
+	case len(known) > 0 && len(r.config.Place) > 0 && !bytes.Equal(known, r.config.Place):
+		reason = "it is at another place than it was"
+	case lostEnd(s) != nil:
+		reason = lostEnd(s).Error()
+	case len(known) == 0 && len(r.config.Place) > 0:
+		b.Put(tableMeta, keyPlace, r.config.Place)
+	}
+	if reason != "" {
+		b.Put(tableMeta, keyRewound, encode(reason))
+	}
+	if b.Len() == 0 {
+		return "", nil
+	}
+	if err := s.Commit(b); err != nil && !errors.Is(err, ErrDiskFull) {
+		return "", fmt.Errorf("note that the store is another: %w", err)
+	}
+	return reason, nil
+}
+
+func lostEnd(s store.Store) error {
+	if l, ok := s.(loser); ok {
+		return l.Lost()
+	}
+	return nil
+}
+
+// rewind notes that the present writer must not be written under any more, and
+// tells the person.
+func (l *loop) rewind(reason string) {
+	l.stale, l.due = true, true
+	l.fault("", fmt.Errorf("%w (%s)", errRewound, reason))
+}
+
+// renew becomes another writer if that is needed, in one transaction, which the
+// loop waits for. No group may be in flight. After an error nothing has changed
+// but that it is tried again before the next group.
+func (l *loop) renew() error {
+	l.due = false
+	if !l.stale {
+		return nil
+	}
+	err := l.renewIn(&group{next: l.counters})
+	l.docs.abort() // what is open is for the old writer, or half of the new one
+	if err != nil {
+		err = fmt.Errorf("write under a new identity: %w", err)
+		l.fault("", err)
+	}
+	return err
+}
+
+func (l *loop) renewIn(g *group) error {
+	author := core.Author{Device: l.author.Device}
+	if _, err := io.ReadFull(l.config.Random, author.Nonce[:]); err != nil {
+		return err
+	}
+	author.Writer = l.r.id.WriterFor(author.Nonce)
+	if err := l.docs.begin(&g.batch); err != nil {
+		return err
+	}
+	if err := l.reauthor(g, crdt.Writer(author.Writer)); err != nil {
+		return err
+	}
+	if err := l.docs.finish(); err != nil {
+		return err
+	}
+	g.batch.Put(tableMeta, keyCounters, encode(g.next))
+	g.batch.Put(tableMeta, keyInstance, author.Nonce[:])
+	g.batch.Put(tableMeta, keyAnnounced, encode(announcedRecord(nil)))
+	g.batch.Delete(tableMeta, keyRewound)
+	if len(l.config.Place) > 0 {
+		g.batch.Put(tableMeta, keyPlace, l.config.Place)
+	}
+	if err := l.config.Store.Commit(&g.batch); err != nil {
+		return err
+	}
+	l.config.Log.Info("a new writer", "writer", author.Writer, "after", l.author.Writer, "changes", g.next.Pending-g.next.Sealed)
+	l.author, l.stale, l.counters = author, false, g.next
+	l.print = l.docs.prints.root()
+	l.docs.writer = crdt.Writer(author.Writer)
+	l.core.Renew(author)
+	l.r.hub.publish(g.events)
+	return nil
+}
+
+// reauthor gives the changes that wait to be sealed to the new writer.
+func (l *loop) reauthor(g *group, w crdt.Writer) error {
+	withdrawn := map[account.Ref]map[crdt.Hash]bool{}
+	var refs []account.Ref
+	err := l.eachPending(func(key []byte, c localChange) error {
+		parsed, err := change.Parse(c.raw)
+		if err != nil {
+			return err
+		}
+		if withdrawn[c.ref] == nil {
+			withdrawn[c.ref] = map[crdt.Hash]bool{}
+			refs = append(refs, c.ref)
+		}
+		withdrawn[c.ref][parsed.Hash] = true
+		g.batch.Delete(tablePending, key)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read changes that wait to be sealed: %w", err)
+	}
+	g.next.Sealed = g.next.Pending
+	for _, ref := range refs {
+		if err := l.reauthorDoc(g, ref, w, withdrawn[ref]); err != nil {
+			return fmt.Errorf("%s: %w", ref, err)
+		}
+	}
+	return nil
+}
+
+func (l *loop) reauthorDoc(g *group, ref account.Ref, w crdt.Writer, withdrawn map[crdt.Hash]bool) error {
+	doc, err := l.docs.get(ref)
+	if err != nil {
+		return err
+	}
+	before := parts(doc)
+	out, made, err := account.Reauthor(doc.doc, w, withdrawn)
+	if err != nil {
+		return err
+	}
+	doc.doc = out
+	l.docs.changed(doc)
+	for _, c := range made {
+		g.batch.Put(tablePending, numberKey(g.next.Pending), encode(pendingRecord{Kind: uint8(ref.Kind), Entity: ref.Entity, Raw: c.Raw}))
+		g.next.Pending++
+	}
+	for _, entity := range changedParts(before, parts(doc), ref) {
+		g.events = append(g.events, model.Event{Kind: eventKind(ref.Kind), Entity: entity, Device: l.author.Device.String()})
+	}
+	return nil
+}
+
+// noticeCopy tells the person that somebody else writes as this device.
+func (l *loop) noticeCopy(a *core.Admitted) {
+	if c := a.Content; c.Seq == 1 && c.Device == l.author.Device && c.Writer != l.author.Writer {
+		l.fault(c.Device.String(), fmt.Errorf("writer %s has written as this device: a copy of its directory is used, or a later state of it was lost", c.Writer))
+	}
+}

@@ -61,11 +61,13 @@ type committer struct {
 	broken error  // why no commit is possible until the next Open; owned by the goroutine
 
 	step func(name string) error // see Config
+	mark func(ts uint64)         // told of each transaction that is durable; see Store.mark
 }
 
 func newCommitter(db *badger.DB, seal *sealer, snaps *snapshots, ts uint64) *committer {
 	return &committer{
 		db: db, seal: seal, snaps: snaps, ts: ts,
+		mark:  func(uint64) {},
 		queue: make(chan *request), quit: make(chan struct{}), stopped: make(chan struct{}),
 	}
 }
@@ -181,6 +183,7 @@ func (c *committer) transact(ops []op) error {
 		c.fail(err)
 		return c.broken
 	}
+	c.mark(c.ts)
 	c.countLogged(ops)
 	return nil
 }

@@ -246,6 +246,57 @@ func TestLostEnd(t *testing.T) {
 	}
 }
 
+// The process is killed, and then the log of the last commits is damaged.
+// Badger drops them without a word; the file with the tip knows better, until
+// something was written in their place.
+func TestLostEndAfterKill(t *testing.T) {
+	dir := prepare(t)
+	s := mustOpen(t, dir, testConfig())
+	for i := range 20 {
+		b := &store.Batch{}
+		b.Put(1, []byte{byte(i)}, []byte("value"))
+		mustCommit(t, s, b)
+	}
+	killed := filepath.Join(t.TempDir(), "killed")
+	if err := copyTree(dir, killed); err != nil { // as a kill would leave it
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	whole := filepath.Join(t.TempDir(), "whole")
+	if err := copyTree(killed, whole); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, whole, testConfig())
+	if err := s.Lost(); err != nil {
+		t.Fatalf("nothing is lost: %v", err)
+	}
+	mustClose(t, s)
+
+	logs, err := filepath.Glob(filepath.Join(killed, "*.mem"))
+	if err != nil || len(logs) == 0 {
+		t.Fatalf("no log: %v", err)
+	}
+	data, err := os.ReadFile(logs[len(logs)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(bytes.TrimRight(data, "\x00"))/2] ^= 1
+	if err := os.WriteFile(logs[len(logs)-1], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, killed, testConfig())
+	if err := s.Lost(); !errors.Is(err, store.ErrDamaged) {
+		t.Fatalf("the end is lost: %v", err)
+	}
+	mustCommit(t, s, journalBatch("again"))
+	mustClose(t, s)
+	s = mustOpen(t, killed, testConfig())
+	defer mustClose(t, s)
+	if err := s.Lost(); err != nil {
+		t.Fatalf("after the next commit: %v", err)
+	}
+}
+
 // childCheck opens a store with bit rot and prints what it finds of the
 // records of TestBitRot.
 func childCheck(dir string) error {

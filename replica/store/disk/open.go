@@ -53,7 +53,7 @@ func open(dir string, config *Config) (*Store, error) {
 	ts := db.MaxVersion()
 	s := &Store{dir: dir, config: config, db: db, seal: seal, snaps: newSnapshots(ts, db.SetDiscardTs)}
 	s.commit = newCommitter(db, seal, s.snaps, ts)
-	s.commit.step = config.step
+	s.commit.step, s.commit.mark = config.step, s.mark
 	s.commit.space = func(need uint64) error {
 		return requireSpace(config.FreeSpace, dir, need, config.Reserve)
 	}

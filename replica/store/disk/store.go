@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
@@ -21,6 +22,9 @@ type Store struct {
 	gc     *collector
 	opened uint64 // the timestamp after Open; read-only then
 	lost   error  // see Lost; read-only after Open
+
+	marked   *os.File // the file with the tip; owned by the committer
+	unmarked bool     // it cannot be written; likewise
 
 	closing  sync.Once
 	closeErr error // set by closing
@@ -142,7 +146,7 @@ func (s *Store) Close() error {
 		s.snaps.close()
 		s.gc.close()
 		tip := s.commitTip()
-		if err := errors.Join(s.db.Close(), s.writeTipFile(tip)); err != nil {
+		if err := errors.Join(s.db.Close(), s.closeMarked(), s.writeTipFile(tip)); err != nil {
 			s.closeErr = fmt.Errorf("close store %s: %w", s.dir, err)
 		}
 	})

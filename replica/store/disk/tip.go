@@ -11,22 +11,24 @@ import (
 	"github.com/starling-sync/starling/replica/store"
 )
 
-// The tip says how far the store had come when it was last closed. It is kept
-// twice: in Badger, as the last commit before Close, and after that in a file
-// beside it. If the file is ahead, Badger has lost the end of the store, which
-// it does not notice when files of its own are cut short or deleted.
+// The tip says how far the store had come. It is kept in a file beside Badger,
+// and at Close in Badger as well, as its last commit. If the file is ahead,
+// Badger has lost the end of the store, which it does not notice when files of
+// its own are damaged, cut short or deleted.
 //
-// A crash between the two leaves the file behind, which is no fault, and so is
-// a missing file.
+// The file is written after each transaction is durable, and not synced, so
+// that it costs next to nothing. After the end of the process it is right; a
+// power cut can leave it behind, which is no fault, and so is a missing file.
+// At Close it is written anew, and synced.
 const (
 	tipName = "tip" // under spaceMeta; the value is a big-endian uint64
 	tipFile = "TIP" // the same value, sealed under the key of the record
 )
 
 // Lost returns an error that matches store.ErrDamaged if commits are missing
-// that were there when the store was last closed. What the store has is good
-// all the same; whoever keeps chains of records should check them. It is
-// reported until the next Close.
+// that were there before. What the store has is good all the same; but whoever
+// counts on having written no more must not. Open says it again until the next
+// commit.
 func (s *Store) Lost() error { return s.lost }
 
 // checkTip sets lost.
@@ -36,12 +38,12 @@ func (s *Store) checkTip() error {
 		return err
 	}
 	value, err := s.get(metaKey(tipName), s.commit.ts)
-	tip := uint64(0)
+	tip := s.commit.ts
 	if err == nil && len(value) == 8 {
-		tip = binary.BigEndian.Uint64(value)
+		tip = max(tip, binary.BigEndian.Uint64(value))
 	}
 	if tip < file {
-		s.lost = fmt.Errorf("%w: %s: the end of the store is missing: it was closed at %d and is at %d",
+		s.lost = fmt.Errorf("%w: %s: the end of the store is missing: it was at %d and is at %d",
 			store.ErrDamaged, s.dir, file, tip)
 		s.config.Log.Warn("store has lost its end", "err", s.lost)
 	}
@@ -79,6 +81,40 @@ func (s *Store) commitTip() (sealed []byte) {
 		return nil
 	}
 	return sealed
+}
+
+// mark writes the file with the tip after a transaction. If that fails, the file
+// stays behind until the next Close.
+func (s *Store) mark(ts uint64) {
+	if s.unmarked {
+		return
+	}
+	sealed := s.seal.seal(metaKey(tipName), binary.BigEndian.AppendUint64(nil, ts))
+	err := s.openMarked(int64(len(sealed)))
+	if err == nil {
+		_, err = s.marked.WriteAt(sealed, 0)
+	}
+	if err != nil {
+		s.unmarked = true
+		s.config.Log.Warn("the file with the tip of the store cannot be written", "dir", s.dir, "err", err)
+	}
+}
+
+func (s *Store) openMarked(size int64) (err error) {
+	if s.marked != nil {
+		return nil
+	}
+	if s.marked, err = os.OpenFile(filepath.Join(s.dir, tipFile), os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
+		return err
+	}
+	return s.marked.Truncate(size) // where it was damaged
+}
+
+func (s *Store) closeMarked() error {
+	if s.marked == nil {
+		return nil
+	}
+	return s.marked.Close()
 }
 
 // writeTipFile replaces the file in one step.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/starling-sync/starling/crdt"
 	"github.com/starling-sync/starling/crdt/account"
@@ -40,19 +41,14 @@ func (r *Replica) openPlace() (string, error) {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return "", err
 	}
-	b := &store.Batch{}
-	switch {
-	case reason != "":
-		return reason, nil
-	case len(known) > 0 && len(r.config.Place) > 0 && !bytes.Equal(known, r.config.Place):
-		reason = "it is at another place than it was"
-	case lostEnd(s) != nil:
-		reason = lostEnd(s).Error()
-	case len(known) == 0 && len(r.config.Place) > 0:
-		b.Put(tableMeta, keyPlace, r.config.Place)
-	}
 	if reason != "" {
+		return reason, nil
+	}
+	b := &store.Batch{}
+	if reason = r.moved(known); reason != "" {
 		b.Put(tableMeta, keyRewound, encode(reason))
+	} else if len(known) == 0 && len(r.config.Place) > 0 {
+		b.Put(tableMeta, keyPlace, r.config.Place)
 	}
 	if b.Len() == 0 {
 		return "", nil
@@ -63,18 +59,25 @@ func (r *Replica) openPlace() (string, error) {
 	return reason, nil
 }
 
-func lostEnd(s store.Store) error {
-	if l, ok := s.(loser); ok {
-		return l.Lost()
+// moved returns what tells a store from the one that was at a known place.
+func (r *Replica) moved(known []byte) string {
+	var reasons []string
+	if len(known) > 0 && len(r.config.Place) > 0 && !bytes.Equal(known, r.config.Place) {
+		reasons = append(reasons, "it is at another place than it was")
 	}
-	return nil
+	if l, ok := r.config.Store.(loser); ok && l.Lost() != nil {
+		reasons = append(reasons, l.Lost().Error())
+	}
+	return strings.Join(reasons, "; ")
 }
 
 // rewind notes that the present writer must not be written under any more, and
 // tells the person.
 func (l *loop) rewind(reason string) {
 	l.stale, l.due = true, true
-	l.fault("", fmt.Errorf("%w (%s)", errRewound, reason))
+	l.faults++
+	l.config.Log.Error(errRewound.Error(), "why", reason) // it is for the person, who may know of a copy that still runs
+	l.r.hub.publish([]model.Event{{Kind: "fault", Note: fmt.Sprintf("%v (%s)", errRewound, reason)}})
 }
 
 // renew becomes another writer if that is needed, in one transaction, which the

@@ -31,6 +31,11 @@ func (n *networkFlags) config(id *encryption.Identity, logs io.Writer) *engineCo
 	}
 	return &engineConfig{
 		Identity: id, Listen: n.listen, NoDiscovery: n.noDiscovery, Peers: n.peers,
-		Log: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
+		Log: logTo(logs, level),
 	}
+}
+
+// logTo writes lines of at least a level.
+func logTo(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/localapi/client"
@@ -23,7 +24,7 @@ func (a *app) with(ctx context.Context, fn func(client.API) error) error {
 	if err != nil {
 		return err
 	}
-	e, err := openEngine(ctx, a.dir, &engineConfig{Identity: id, Offline: true})
+	e, err := openEngine(ctx, a.dir, &engineConfig{Identity: id, Offline: true, Log: logTo(a.stderr, slog.LevelError)})
 	if err != nil {
 		return err
 	}

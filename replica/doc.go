@@ -21,5 +21,11 @@
 // fingerprint are computed from it and can be made again. Device-local
 // records (last-known addresses, counters) are never replicated.
 //
+// A store that is a copy, was put back from a backup, or has lost its end must
+// not write on under its writer id, because it does not know which numbers are
+// used. It becomes another writer (renew.go): at Open if it lives at another
+// place than before or says that it has lost its end, and otherwise when another
+// device tells what it knows, before anything is sealed for that one.
+//
 // A Replica with a nil Network is complete but for other devices.
 package replica

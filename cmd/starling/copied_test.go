@@ -80,7 +80,8 @@ func TestCopiedDirectory(t *testing.T) {
 	for _, m := range []*machine{a, b, c, twin} {
 		m.holds("before", "of the original", "of the copy", "of the original too")
 	}
-	twin.sees("a copy of it runs", func(s model.Status) bool { return s.Counts.Faults > 0 })
+	b.sees("a device runs twice", func(s model.Status) bool { return s.Counts.Faults > 0 })
+	twin.sees("it is a copy", func(s model.Status) bool { return s.Counts.Faults > 0 })
 	twin.kill()
 	if !strings.Contains(twin.logs.String(), newIdentity) {
 		t.Errorf("the copy does not say what it is:\n%s", twin.logs.String())

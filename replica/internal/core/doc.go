@@ -31,6 +31,9 @@
 //     and acknowledged. When it failed, Step(Aborted): the ledger is as
 //     before the group, and every session is closed, so that what was lost
 //     is fetched again.
+//  5. After Rewound, begin the next group with a new writer: store its nonce,
+//     give it the own changes that were not sealed, and call Renew. Until then
+//     nothing is sealed, and what others send of the old writer waits.
 //
 // So everything that another device is told about is durable here first,
 // and everything that is applied here was verified first, in causal order.

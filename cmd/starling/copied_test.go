@@ -83,8 +83,8 @@ func TestCopiedDirectory(t *testing.T) {
 	b.sees("a device runs twice", func(s model.Status) bool { return s.Counts.Faults > 0 })
 	twin.sees("it is a copy", func(s model.Status) bool { return s.Counts.Faults > 0 })
 	twin.kill()
-	if !strings.Contains(twin.logs.String(), newIdentity) {
-		t.Errorf("the copy does not say what it is:\n%s", twin.logs.String())
+	if !strings.Contains(string(twin.logs), newIdentity) {
+		t.Errorf("the copy does not say what it is:\n%s", string(twin.logs))
 	}
 	a.verify()
 }
@@ -143,8 +143,8 @@ func TestRestoredDirectory(t *testing.T) {
 			settle(t, a, b)
 			a.down()
 			b.sees("all is well there", func(s model.Status) bool { return s.Counts.Faults == 0 })
-			if !strings.Contains(string(alone)+a.logs.String(), newIdentity) {
-				t.Errorf("it does not say that it was restored:\n%s%s", alone, a.logs.String())
+			if !strings.Contains(string(alone)+string(a.logs), newIdentity) {
+				t.Errorf("it does not say that it was restored:\n%s%s", alone, string(a.logs))
 			}
 		})
 	}

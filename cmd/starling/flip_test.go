@@ -105,7 +105,7 @@ func copyOf(t *testing.T, m *machine) *machine {
 	t.Helper()
 	c := *m
 	c.dir = filepath.Join(t.TempDir(), m.name)
-	c.daemon, c.logs = nil, strings.Builder{}
+	c.daemon, c.logs = nil, nil
 	c.check(os.MkdirAll(filepath.Join(c.dir, "store"), 0o700))
 	files := []string{"identity"}
 	for _, name := range m.storeFiles() {

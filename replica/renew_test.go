@@ -12,6 +12,9 @@ import (
 	"github.com/starling-sync/starling/replica/store"
 )
 
+// errEnd is what a store says that has lost its end.
+var errEnd = errors.New("the end is missing")
+
 // placed opens a device on what a memory store had, at a place.
 func placed(t *testing.T, id *encryption.Identity, disk *store.Memory, place string) *device {
 	t.Helper()
@@ -146,7 +149,7 @@ func TestLostEndMakesANewWriter(t *testing.T) {
 	try(t, a.Close())
 
 	s := newFaulty(a.store.left)
-	s.lost = errors.New("the end is missing")
+	s.lost = errEnd
 	commits := 0
 	s.refusing(func(*store.Batch) error {
 		if commits++; commits > 2 { // the note, and the event ids
@@ -188,7 +191,7 @@ func TestMuchChangesItsWriter(t *testing.T) {
 	before := stateOf(t, a.Replica)
 	try(t, a.Close())
 	s := newFaulty(a.store.left)
-	s.lost = errors.New("the end is missing")
+	s.lost = errEnd
 	a = openOn(t, a.id, s)
 	if stateOf(t, a.Replica) != before {
 		t.Error("the state is another")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/starling-sync/starling/crdt/model"
 	"github.com/starling-sync/starling/encryption"
@@ -31,6 +32,7 @@ type loop struct {
 
 	saved     map[[32]byte]bool // hashes of the operations and epoch records in the store
 	leaving   []*link           // that write their last
+	later     *time.Timer       // until the network is told; nil for none
 	standing  encryption.Standing
 	rate      encryption.OperationLimiter // of what is asked for
 	epoch     epochRecord                 // the current one
@@ -348,6 +350,9 @@ func (l *loop) shutDown() {
 	}
 	for _, link := range l.leaving {
 		link.close()
+	}
+	if l.later != nil {
+		l.later.Stop()
 	}
 	for _, w := range l.waiters {
 		w.done <- ErrClosed

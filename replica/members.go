@@ -243,9 +243,22 @@ func (l *loop) announce(added []encryption.Operation, records [][]byte) {
 	}
 	l.follow()
 	l.perform(l.core.Step(core.MembersAdded{Ops: raws, Records: records}))
-	if n, ok := l.config.Network.(Refresher); ok {
-		n.Refresh()
+	l.refreshNetwork()
+}
+
+// refreshNetwork tells the network, which then ends the streams of devices that
+// are out: after these have had the time to read why.
+func (l *loop) refreshNetwork() {
+	n, ok := l.config.Network.(Refresher)
+	if !ok {
+		return
 	}
+	l.leaving = slices.DeleteFunc(l.leaving, isEnded)
+	if len(l.leaving) == 0 {
+		n.Refresh()
+		return
+	}
+	l.later = time.AfterFunc(drainTime, n.Refresh)
 }
 
 func (r *Replica) heard(d encryption.DeviceID) {

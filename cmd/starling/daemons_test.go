@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/starling-sync/starling/crdt/model"
 	"github.com/starling-sync/starling/replica/localapi/client"
 )
 
@@ -228,6 +230,17 @@ func cmdDevice(ts *testscript.TestScript, _ bool, args []string) {
 	s, err := clientOf(ts, ctx, args[0]).Status(ctx)
 	ts.Check(err)
 	ts.Setenv(args[0]+"_id", s.Device)
+}
+
+// gone NAME ID waits until a daemon no longer lists a device.
+func cmdGone(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c := clientOf(ts, ctx, args[0])
+	ts.Check(until(ctx, changes(ctx, c), func() (bool, error) {
+		devices, err := c.ListDevices(ctx)
+		return !slices.ContainsFunc(devices, func(d model.Device) bool { return d.ID == args[1] }), err
+	}))
 }
 
 // standing NAME STANDING waits until a daemon's device stands so.

@@ -48,6 +48,7 @@ func TestScripts(t *testing.T) {
 			"settles":   cmdSettles,
 			"device":    cmdDevice,
 			"standing":  cmdStanding,
+			"gone":      cmdGone,
 			"expired":   cmdExpired,
 			"interrupt": cmdInterrupt,
 			"fill":      cmdFill,

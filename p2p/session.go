@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -39,6 +40,8 @@ type session struct {
 	onEnd  func(*session)
 
 	doubts  chan struct{} // a token asks beat to look at once
+	reading sync.Mutex    // held by who reads: the muxer wakes one reader at the end
+	closed  atomic.Bool   // Close was called
 	closing sync.Once
 	ending  sync.Once
 	ended   chan struct{} // closed when the connection is gone
@@ -51,7 +54,15 @@ func newSession(p encryption.Peer, conn transport.CapableConn, stream network.Mu
 	}
 }
 
-func (s *session) Read(b []byte) (int, error)  { return s.stream.Read(b) }
+func (s *session) Read(b []byte) (int, error) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	if s.closed.Load() {
+		return 0, net.ErrClosed
+	}
+	return s.stream.Read(b)
+}
+
 func (s *session) Write(b []byte) (int, error) { return s.stream.Write(b) }
 
 func (s *session) SetDeadline(t time.Time) error      { return s.stream.SetDeadline(t) }
@@ -63,6 +74,7 @@ func (s *session) SetWriteDeadline(t time.Time) error { return s.stream.SetWrite
 // for that. Reads that are blocked return.
 func (s *session) Close() error {
 	s.closing.Do(func() {
+		s.closed.Store(true)
 		if err := s.stream.CloseWrite(); err != nil {
 			s.end()
 			return
@@ -75,7 +87,11 @@ func (s *session) Close() error {
 func (s *session) linger() {
 	timer := time.AfterFunc(lingerTime, s.end)
 	defer timer.Stop()
-	_, _ = io.Copy(io.Discard, s.stream) // ends with the stream, the connection or the timer
+	_ = s.stream.SetReadDeadline(time.Unix(1, 0)) // whoever reads lets go
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	_ = s.stream.SetReadDeadline(time.Time{}) // the timer ends what follows
+	_, _ = io.Copy(io.Discard, s.stream)      // ends with the stream, the connection or the timer
 	s.end()
 }
 

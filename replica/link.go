@@ -71,9 +71,8 @@ func (l *link) close() {
 // drainTime is how long a device may take to read the last that it is sent.
 const drainTime = 2 * time.Second
 
-// drain lets everything that was sent go out. The other end closes the link
-// when it has read that, or drainTime does: a transport that is closed may
-// forget what it has not sent.
+// drain closes the link once everything that was sent is written, or drainTime
+// has passed.
 func (l *link) drain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,12 +89,6 @@ func isEnded(l *link) bool {
 	return l.closed
 }
 
-func isEnding(l *link) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.ending
-}
-
 // write sends what is queued until the link closes.
 func (l *link) write() {
 	var spare []byte
@@ -109,6 +102,7 @@ func (l *link) write() {
 		done := l.closed || l.ending && len(frames) == 0
 		l.mu.Unlock()
 		if done {
+			l.close()
 			return
 		}
 		if _, err := l.conn.Write(frames); err != nil {

@@ -224,9 +224,6 @@ func (l *loop) attach(link *link) {
 	l.r.links.Go(link.write)
 	l.r.links.Go(func() {
 		err := link.read(func(m wire.Message) error { return l.r.deliver(linkEvent{link: link, msg: m}) })
-		if isEnding(link) {
-			link.close()
-		}
 		l.r.deliver(linkEvent{link: link, err: err})
 	})
 	l.r.hub.publish([]model.Event{{Kind: "peer", Entity: link.peer.Device.String(), Device: link.peer.Device.String(), Note: "connected"}})

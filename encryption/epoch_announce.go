@@ -50,15 +50,8 @@ func (a *announcement) at(log *membershipLog) int64 {
 // not the next one, or a tag that is taken, which would bring back an epoch that
 // devices know which have been removed since.
 func (k *keyring) announce(op *operation) *announcement {
-	last := k.lastIn(op.past)
-	a := &announcement{tag: op.epoch.Tag, generation: 1, op: op, name: op.epoch.Record}
-	for _, p := range last {
-		a.generation = max(a.generation, p.generation)
-		a.previous = append(a.previous, p.tag)
-	}
-	a.generation++
-	slices.SortFunc(a.previous, compareTag)
-	a.previous = slices.Compact(a.previous)
+	a := &announcement{tag: op.epoch.Tag, op: op, name: op.epoch.Record}
+	a.generation, a.previous = k.after(op.past)
 	if a.generation != op.epoch.Generation {
 		return nil
 	}
@@ -68,6 +61,17 @@ func (k *keyring) announce(op *operation) *announcement {
 		}
 	}
 	return a
+}
+
+// after returns the generation of an epoch that is made after a past, and the
+// tags of the epochs that it follows, ascending.
+func (k *keyring) after(past bitset) (generation uint64, previous []EpochTag) {
+	for _, a := range k.lastIn(past) {
+		generation = max(generation, a.generation)
+		previous = append(previous, a.tag)
+	}
+	slices.SortFunc(previous, compareTag)
+	return generation + 1, slices.Compact(previous)
 }
 
 // lastIn returns the epochs in a past that no other one there follows.

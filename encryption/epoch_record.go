@@ -2,10 +2,14 @@ package encryption
 
 import (
 	"bytes"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"math/bits"
+	"runtime"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -150,13 +154,27 @@ func wrapSecret(e *epoch, account AccountID, to []recipient, random io.Reader) (
 		}
 		keys = append(keys, nobody[i%len(nobody)])
 	}
-	var wraps [][]byte
-	for _, k := range keys {
-		w, err := hpkeSeal(k, hpkeInfo(labelEpochWrap, account, e.tag[:]), e.secret.slice())
-		if err != nil {
-			return nil, err
-		}
-		wraps = append(wraps, w)
+	return wrapFor(keys, e, account, random)
+}
+
+// wrapFor seals the secret to each key and sorts the wraps. Each takes 0.3 ms of
+// CPU, so that it is done on all of them, but in order if the source of randomness
+// is the caller's: then a run has to come out the same again.
+func wrapFor(keys [][]byte, e *epoch, account AccountID, random io.Reader) ([][]byte, error) {
+	wraps := make([][]byte, len(keys))
+	var each errgroup.Group
+	each.SetLimit(1)
+	if random == rand.Reader {
+		each.SetLimit(runtime.GOMAXPROCS(0))
+	}
+	for i, k := range keys {
+		each.Go(func() (err error) {
+			wraps[i], err = hpkeSeal(k, hpkeInfo(labelEpochWrap, account, e.tag[:]), e.secret.slice())
+			return err
+		})
+	}
+	if err := each.Wait(); err != nil {
+		return nil, err
 	}
 	slices.SortFunc(wraps, bytes.Compare)
 	return wraps, nil

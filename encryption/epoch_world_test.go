@@ -45,10 +45,12 @@ func (w *epochWorld) seed() byte { w.seeds++; return byte(w.seeds) }
 
 // copyOf is a second object for the same device, as it is now.
 func copyOf(id *Identity) *Identity {
-	return &Identity{
+	c := &Identity{
 		account: id.account, device: id.device, keys: id.keys, badger: id.badger, record: id.record,
-		log: id.log.clone(), ring: id.ring.clone(), epoch: id.epoch,
+		log: id.log.clone(), ring: id.ring.clone(),
 	}
+	c.settle()
+	return c
 }
 
 func isMember(view *Identity, d DeviceID) bool { _, ok := view.Member(d); return ok }
@@ -64,7 +66,7 @@ func (w *epochWorld) rotate(by *Identity) {
 	if !isMember(by, by.device) {
 		return
 	}
-	op, record, err := by.PrepareEpoch(testTime, nil)
+	op, record, err := by.PrepareEpoch(testTime, inOrder)
 	w.must(err)
 	_, err = by.Admit(op)
 	w.must(err)

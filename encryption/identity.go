@@ -22,10 +22,12 @@ type Identity struct {
 	badger  Secret
 	record  Secret
 
-	mu    sync.RWMutex
-	log   *membershipLog // guarded by mu
-	ring  *keyring       // guarded by mu
-	epoch *epoch         // to seal in; nil if there is none; guarded by mu
+	mu      sync.RWMutex
+	log     *membershipLog // guarded by mu
+	ring    *keyring       // guarded by mu
+	epoch   *epoch         // to seal in; nil if there is none; guarded by mu
+	chosen  *announcement  // of epoch; guarded by mu
+	rekeyed bool           // a key that epoch was sealed to was replaced; guarded by mu
 }
 
 // OpenIdentity reads the identity of dir. With a passphrase it takes about 0.3 s

@@ -3,7 +3,6 @@ package encryption
 import (
 	"fmt"
 	"io"
-	"slices"
 	"time"
 )
 
@@ -27,9 +26,10 @@ const (
 // settle follows the log after it or the keyring changed. Guarded by mu.
 func (id *Identity) settle() {
 	id.ring.follow(id.log)
-	id.epoch = nil
-	if a := id.ring.choose(id.log); a != nil {
-		id.epoch = id.ring.secrets[a.tag]
+	id.epoch, id.rekeyed = nil, false
+	if id.chosen = id.ring.choose(id.log); id.chosen != nil {
+		id.epoch = id.ring.secrets[id.chosen.tag]
+		id.rekeyed = id.log.rekeyedSince(id.chosen.past(id.log))
 	}
 }
 
@@ -79,16 +79,10 @@ func (id *Identity) prepareEpoch(now time.Time, random io.Reader) (op, record []
 	body := id.log.nextBody(id.device)
 	d := &epochDraft{
 		epoch: newEpoch(secret, id.account), account: id.account, author: id.device, key: id.keys.signing,
-		digest: id.log.digest(), to: id.log.recipients(), generation: 1,
+		digest: id.log.digest(), to: id.log.recipients(),
 	}
 	past := id.log.pastOf(body.Parents)
-	for _, a := range id.ring.lastIn(past) {
-		d.generation = max(d.generation, a.generation)
-		d.previous = append(d.previous, a.tag)
-	}
-	d.generation++
-	slices.SortFunc(d.previous, compareTag)
-	d.previous = slices.Compact(d.previous)
+	d.generation, d.previous = id.ring.after(past)
 	for _, e := range id.ring.within(past) {
 		d.secrets = append(d.secrets, e.secret)
 	}
@@ -197,13 +191,12 @@ func (id *Identity) NeedsEpoch(now time.Time, sealed uint64) (reason EpochReason
 	if _, ok := id.log.member(id.device); !ok {
 		return "", false
 	}
-	a := id.ring.choose(id.log)
 	switch {
-	case a == nil:
+	case id.chosen == nil:
 		return EpochExposed, true
-	case id.log.rekeyedSince(a.past(id.log)):
+	case id.rekeyed:
 		return EpochRekeyed, true
-	case now.Sub(time.UnixMilli(a.at(id.log))) >= MaxEpochAge:
+	case now.Sub(time.UnixMilli(id.chosen.at(id.log))) >= MaxEpochAge:
 		return EpochAged, true
 	case sealed >= MaxEpochEnvelopes:
 		return EpochConsumed, true

@@ -1,6 +1,8 @@
 package encryption
 
 import (
+	"crypto/rand"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -26,7 +28,7 @@ func expel(tb testing.TB, by *Identity, target DeviceID) []byte {
 // rotate makes a new epoch and takes it into use.
 func rotate(tb testing.TB, id *Identity) EpochTag {
 	tb.Helper()
-	op, record, err := id.PrepareEpoch(testTime, nil)
+	op, record, err := id.PrepareEpoch(testTime, inOrder)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -120,3 +122,7 @@ func wantReason(tb testing.TB, id *Identity, now time.Time, sealed uint64, want 
 func sortedTags(tags []EpochTag) []EpochTag {
 	return slices.SortedFunc(slices.Values(tags), compareTag)
 }
+
+// inOrder is the system's source of randomness, which a test may have replaced,
+// asked in an order that does not change.
+var inOrder io.Reader = struct{ io.Reader }{rand.Reader}

@@ -53,6 +53,8 @@ func (l *membershipLog) ageRecipients() (to []age.Recipient, err error) {
 	return to, nil
 }
 
+// Age does not export its Bech32. Two calls that only write, and that age itself
+// reads back, weigh less than a package of a currency would.
 const bech32Alphabet = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 // bech32 writes data as BIP-173 does, without its limit of 90 characters, which

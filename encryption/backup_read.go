@@ -150,6 +150,9 @@ func (b *BackupReader) readRoster() error {
 		}
 	}
 	for size := 0; b.next.kind == backupEpoch; {
+		if _, err := parseEpochRecord(b.next.content); err != nil {
+			return err
+		}
 		if size += len(b.next.content); size > maxBackupEpochs {
 			return fmt.Errorf("%w: epoch records", ErrTooLarge)
 		}

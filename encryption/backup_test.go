@@ -359,6 +359,15 @@ func TestAlteredBackupIsRefused(t *testing.T) {
 }
 
 // A fault of the disk says nothing about the backup.
+// TestBackupWithEmptyEpochs: they are refused where they come, as there could be
+// any number of them.
+func TestBackupWithEmptyEpochs(t *testing.T) {
+	a, f := newFoundation(t, "laptop", 1)
+	plain := withEmptyEpoch(plainOf(t, backedUp(t, a), 1))
+	_, err := OpenBackup(bytes.NewReader(sealAge(t, a, plain)), NewRecoveryWords(f.seed))
+	wantError(t, err, ErrBackup)
+}
+
 func TestBackupReaderFault(t *testing.T) {
 	a, f := newFoundation(t, "laptop", 1)
 	raw := backedUp(t, a)

@@ -32,7 +32,7 @@ func makeBackupVectors(t *testing.T) []*vector {
 	other.fields[3][1] = fmt.Sprintf("%064x", 7)
 	good := one("good", "two epochs and an envelope", "ok", raw).hex("account", a.account[:]).hex("device", a.device[:]).
 		num("operations", 2).num("epochs", 2).num("envelopes", 1)
-	return append([]*vector{
+	all := append([]*vector{
 		good, other,
 		one("flipped", "the last byte", "ErrBackup", flipped(raw, len(raw)-1)),
 		one("cut", "the last byte is missing", "ErrBackup", raw[:len(raw)-1]),
@@ -54,6 +54,16 @@ func makeBackupVectors(t *testing.T) []*vector {
 		}),
 		inside("trailing", "a byte after the manifest", "ErrBackup", func(p []byte) []byte { return append(p, 0) }),
 	}, recoveryAdds(t, a, words)...)
+	return append(all, inside("epoch", "an empty epoch record, of which no limit of bytes bounds the number", "ErrBackup", withEmptyEpoch))
+}
+
+// withEmptyEpoch puts a record of no bytes before the epochs of a backup.
+func withEmptyEpoch(plain []byte) []byte {
+	i := len(backupMagic) + 2
+	for plain[i] != backupEpoch {
+		i += 5 + int(binary.BigEndian.Uint32(plain[i+1:]))
+	}
+	return slices.Insert(plain, i, backupEpoch, 0, 0, 0, 0)
 }
 
 // recoveryAdds are the cases of an add by the recovery key.

@@ -104,8 +104,9 @@ func (b *envelopeBody) check() error {
 // with an error that wraps ErrRemoved: everything else holds, and a caller that
 // has a reason to keep the envelope, such as Identity.Vouched, goes on with them.
 //
-// All other errors come alone and wrap ErrGap, ErrDuplicate (which the caller compares with what it has:
-// same id or a fork), ErrWriter, ErrUnknownDevice, ErrMalformed, or ErrSignature.
+// All other errors come alone and wrap ErrGap, ErrDuplicate (which the caller
+// compares with what it has: same id or a fork), ErrWriter, ErrUnknownDevice,
+// ErrMalformed, or ErrSignature.
 // The previous hash is signed but not sent, so an envelope that continues another
 // chain than the given one shows as ErrSignature.
 func (u *Unverified) Verify(id *Identity, chain *Chain) (*Content, Hash, error) {

@@ -109,3 +109,8 @@ func firstOnly(of *keyring, keys ...hpkeKey) *keyring {
 	k.insert(&first)
 	return k
 }
+
+// newestKeys returns the names of a day in the first of DiscoveryEpochs.
+func newestKeys(id *Identity, day uint32) *DayKeys {
+	return must(id.DayKeys(id.DiscoveryEpochs()[0], day))
+}

@@ -338,18 +338,22 @@ func TestHostKeysAndServiceName(t *testing.T) {
 	a := newFounder(t, "laptop", 1)
 	b := link(t, a, "phone", 2)
 	other := newFounder(t, "laptop", 3)
-	if a.HostSeed(1) != b.PeerHostSeed(a.device, 1) {
+	seed := func(id *Identity, d DeviceID, day uint32) [32]byte { return newestKeys(id, day).HostSeed(d) }
+	if seed(a, a.device, 1) != seed(b, a.device, 1) {
 		t.Error("members cannot compute each other's host key")
 	}
 	seen := map[[32]byte]bool{}
-	for _, s := range [][32]byte{a.HostSeed(1), a.HostSeed(2), b.HostSeed(1), other.HostSeed(1), other.PeerHostSeed(a.device, 1)} {
+	for _, s := range [][32]byte{
+		seed(a, a.device, 1), seed(a, a.device, 2), seed(b, b.device, 1), seed(other, other.device, 1), seed(other, a.device, 1),
+	} {
 		if seen[s] {
 			t.Error("a host key repeats")
 		}
 		seen[s] = true
 	}
-	name := a.ServiceName(1)
-	if name != b.ServiceName(1) || name == a.ServiceName(2) || name == other.ServiceName(1) {
+	service := func(id *Identity, day uint32) string { return newestKeys(id, day).ServiceName() }
+	name := service(a, 1)
+	if name != service(b, 1) || name == service(a, 2) || name == service(other, 1) {
 		t.Error("the service name is not the account's for the day")
 	}
 	if len(name) != 15 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz234567") != "" {

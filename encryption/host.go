@@ -58,21 +58,3 @@ func (k *DayKeys) ServiceName() string {
 	sum := k.epoch().deriveDay(k.account, labelServiceName, DeviceID{}, k.day)
 	return base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").EncodeToString(sum[:])[:15]
 }
-
-// newestKeys returns the names of a day in the first of DiscoveryEpochs.
-func (id *Identity) newestKeys(day uint32) *DayKeys {
-	id.mu.RLock()
-	defer id.mu.RUnlock()
-	return id.discoveryEpochs()[0].dayKeys(id.account, day)
-}
-
-// HostSeed is DayKeys.HostSeed of this device in the first of DiscoveryEpochs.
-func (id *Identity) HostSeed(day uint32) [32]byte { return id.PeerHostSeed(id.device, day) }
-
-// PeerHostSeed is HostSeed of another device.
-func (id *Identity) PeerHostSeed(d DeviceID, day uint32) [32]byte {
-	return id.newestKeys(day).HostSeed(d)
-}
-
-// ServiceName is DayKeys.ServiceName in the first of DiscoveryEpochs.
-func (id *Identity) ServiceName(day uint32) string { return id.newestKeys(day).ServiceName() }

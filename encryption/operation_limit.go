@@ -2,7 +2,6 @@ package encryption
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -15,36 +14,28 @@ const (
 // ErrOperationRate means that a device made 32 operations within the last hour.
 var ErrOperationRate = errors.New("too many membership operations within an hour")
 
-// OperationLimiter bounds how many operations of one device are taken in: 32
-// within any hour. It stands at the two gateways, before a device signs one of
-// its own and before it passes on or stores a new one that a session brings.
-// Admission cannot do it, because it must not depend on time or order, and the
-// limit is not for what is caught up on in bulk, as after a link: there it would
-// hold back honest history. It bounds how fast a hostile member fills the log,
-// which ends when that member is removed. Not safe for concurrent use.
+// OperationLimiter bounds how many operations a device makes: 32
+// within any hour. A device asks it before it signs what somebody asked for, so
+// that a program that goes wild does not fill the log. What others have signed is
+// not held back: a removal rests on what its author had seen, so whoever held back
+// what came too fast would hold back the removal of the device that sends it. What
+// bounds a hostile member is the length of the log, whose last places only the
+// recovery key can take. Not safe for concurrent use.
 type OperationLimiter struct {
-	taken map[DeviceID][]time.Time // at most maxOperationsWindow each
+	taken []time.Time // at most maxOperationsWindow
 }
 
-// Allow records one operation of an author at now, or returns ErrOperationRate and
-// records nothing. The zero author, which is the recovery key, has no limit. Only
-// authors that are known devices may be asked about, which bounds the memory. An
-// entry counts while it is less than an hour away from now in either direction,
-// so that a clock that was set back neither lifts the limit nor blocks for longer.
-func (l *OperationLimiter) Allow(author DeviceID, now time.Time) error {
-	if author.IsZero() {
-		return nil
-	}
-	taken := slices.DeleteFunc(l.taken[author], func(t time.Time) bool {
+// Allow records one operation at now, or returns ErrOperationRate and records
+// nothing. An entry counts while it is less than an hour away from now in either
+// direction, so that a clock that was set back neither lifts the limit nor blocks
+// for longer.
+func (l *OperationLimiter) Allow(now time.Time) error {
+	l.taken = slices.DeleteFunc(l.taken, func(t time.Time) bool {
 		return now.Sub(t).Abs() >= operationsWindow
 	})
-	if l.taken == nil {
-		l.taken = map[DeviceID][]time.Time{}
+	if len(l.taken) >= maxOperationsWindow {
+		return ErrOperationRate
 	}
-	l.taken[author] = taken
-	if len(taken) >= maxOperationsWindow {
-		return fmt.Errorf("device %v: %w", author, ErrOperationRate)
-	}
-	l.taken[author] = append(taken, now)
+	l.taken = append(l.taken, now)
 	return nil
 }

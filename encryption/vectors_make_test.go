@@ -47,7 +47,7 @@ func (w *vectorWorld) derive() []*vector {
 	id, e := w.a, w.a.epoch
 	recovery := must(recoveryKeys(w.founded.seed))
 	nonce := [16]byte{1, 2, 3}
-	host, writer := id.HostSeed(20000), id.WriterFor(nonce)
+	host, writer := newestKeys(id, 20000).HostSeed(id.device), id.WriterFor(nonce)
 	return []*vector{newVector("derive-account", "everything that is derived from the secrets of an account", "ok").
 		hex("account", id.account[:]).hex("device", id.device[:]).hex("epoch-secret", e.secret.slice()).
 		hex("recovery-seed", w.founded.seed.slice()).hex("instance-nonce", nonce[:]).num("day", 20000).
@@ -55,7 +55,7 @@ func (w *vectorWorld) derive() []*vector {
 		hex("previous-secrets-key", e.previous.slice()).hex("discovery-key", e.discovery.slice()).
 		hex("mailbox-key", e.mailbox.slice()).
 		hex("recovery-signing-public", recovery.signingPublic()).hex("recovery-hpke-public", recovery.hpkePublic()).
-		hex("host-seed", host[:]).hex("writer", writer[:]).text("service-name", id.ServiceName(20000))}
+		hex("host-seed", host[:]).hex("writer", writer[:]).text("service-name", newestKeys(id, 20000).ServiceName())}
 }
 
 func (w *vectorWorld) operations() []*vector {

@@ -211,7 +211,7 @@ func tryDerive(t *testing.T, v *vector) error {
 		return err
 	}
 	day := uint32(v.number(t, "day"))
-	host, writer := id.HostSeed(day), id.WriterFor([16]byte(v.bytes(t, "instance-nonce")))
+	host, writer := newestKeys(id, day).HostSeed(id.device), id.WriterFor([16]byte(v.bytes(t, "instance-nonce")))
 	for key, got := range map[string][]byte{
 		"tag": e.tag[:], "data-key": e.data.slice(), "control-key": e.control.slice(),
 		"previous-secrets-key": e.previous.slice(), "discovery-key": e.discovery.slice(), "mailbox-key": e.mailbox.slice(),
@@ -222,8 +222,8 @@ func tryDerive(t *testing.T, v *vector) error {
 			return fmt.Errorf("%s is %x", key, got)
 		}
 	}
-	if id.ServiceName(day) != v.get("service-name") {
-		return fmt.Errorf("service-name is %s", id.ServiceName(day))
+	if newestKeys(id, day).ServiceName() != v.get("service-name") {
+		return fmt.Errorf("service-name is %s", newestKeys(id, day).ServiceName())
 	}
 	return nil
 }

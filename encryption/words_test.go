@@ -163,7 +163,7 @@ func TestRecoveryWordsPrintRedacted(t *testing.T) {
 		t.Fatal(err)
 	}
 	out.Write(encoded)
-	for _, leak := range []string{"legal", "winner", "7f7f", "7F7F", "127 127", "0x7f, 0x7f", "177 177"} {
+	for _, leak := range []string{"legal", "winner", "7f7f7f7f", "7F7F7F7F", "127 127", "0x7f, 0x7f", "177 177"} {
 		if strings.Contains(out.String(), leak) {
 			t.Errorf("printed form contains %q:\n%s", leak, out.String())
 		}

@@ -175,7 +175,7 @@ func (l *loop) addDevice(req *encryption.JoinRequest) ([]byte, error) {
 // asked is prepare for what somebody asked for. A device makes at most 32
 // operations an hour, so that a program that goes wild does not fill the log.
 func (l *loop) asked(make func(*encryption.Identity, time.Time) (roster, error)) error {
-	if err := l.rate.Allow(l.r.id.Device(), l.config.Clock()); err != nil {
+	if err := l.rate.Allow(l.config.Clock()); err != nil {
 		return err
 	}
 	return l.prepare(make)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
-	"runtime"
+	"runtime" //lint:allow runtime it bounds the wraps that are made at a time
 	"slices"
 
 	"golang.org/x/sync/errgroup"

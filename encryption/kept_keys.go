@@ -1,7 +1,6 @@
 package encryption
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 )
@@ -87,10 +86,7 @@ func (id *Identity) openKept(raw []byte) (hpkeKey, error) {
 }
 
 func (k *keyring) addKey(key hpkeKey) {
-	for _, o := range k.keys {
-		if bytes.Equal(o().PublicKey().Bytes(), key().PublicKey().Bytes()) {
-			return
-		}
+	if !k.holds(key().PublicKey().Bytes()) {
+		k.keys = append(k.keys, key)
 	}
-	k.keys = append(k.keys, key)
 }

@@ -206,6 +206,26 @@ func TestRekeyReplacesTheKey(t *testing.T) {
 	}
 }
 
+// TestLostKeyIsReplaced: a device that was put back to an earlier state does not
+// have the key that the others seal to.
+func TestLostKeyIsReplaced(t *testing.T) {
+	a := newFounder(t, "laptop", 1)
+	op, seed, err := a.PrepareRekey(testTime, seeded(7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	admitAll(t, a, [][]byte{op})
+	if !a.NeedsRekey(testTime) {
+		t.Error("content with a key that it does not have")
+	}
+	if err := a.ImportKeys(must(a.ExportKey(seed, nil))); err != nil {
+		t.Fatal(err)
+	}
+	if a.NeedsRekey(testTime) {
+		t.Error("not content with the key that it has")
+	}
+}
+
 // TestOrphanIsAddedAgain: a device that a thief's device had added in good faith
 // comes back with its keys, under a new id that it finds itself.
 func TestOrphanIsAddedAgain(t *testing.T) {

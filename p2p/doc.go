@@ -8,8 +8,8 @@
 // and the UTC day, so members compute each other's; it proves nothing by itself,
 // and whoever answers at an address is asked for the hello. Host.Refresh makes the
 // host follow the day, the epochs and the membership; streams of members stay. A
-// connection carries one stream. The stream begins with the name of
-// its protocol in a frame:
+// connection carries one stream. The stream begins with the name of its protocol
+// in a frame:
 //
 //   - /starling/sync/1: the hello of package encryption, then a card from each
 //     side (where it listens, what it holds), then a verdict by the device with
@@ -26,9 +26,10 @@
 // The finder has a target for every device it has heard of, and for places that
 // are not known to be one's: configured peers, the AddressBook's entries,
 // announcements by multicast DNS, and what devices say in their cards. Each target
-// dials, with growing pauses, whenever its device is not connected; a changed network interface or an announcement makes it dial at
-// once. Two devices that dial each other at the same moment end up with one
-// stream: the device with the smaller id decides which, for both.
+// dials, with growing pauses, whenever its device is not connected; a changed
+// network interface or an announcement makes it dial at once. Two devices that
+// dial each other at the same moment end up with one stream: the device with the
+// smaller id decides which, for both.
 //
 // # What the local network sees
 //
@@ -47,8 +48,8 @@
 // names one), and, for who watches from three hours before midnight to three hours
 // after it, that names of both days are asked for from one address. A device that
 // was removed knows the names under the epochs that it had, and those are served
-// until all members have a later one, and for 30 days after a removal. Switch
-// NoDiscovery on to announce nothing.
+// until all members have a later one, and for 30 days after a removal. With
+// Config.NoDiscovery nothing is announced.
 //
 // # What stays compatible
 //

@@ -39,10 +39,10 @@ func (r *Replica) Backup(ctx context.Context, w io.Writer) (*encryption.BackupMa
 func (r *Replica) backup(ctx context.Context, w io.Writer) (*encryption.BackupManifest, error) {
 	var rest []wire.Acked // of each writer the next to be written
 	m := &encryption.BackupManifest{At: r.config.Clock()}
-	var err error
-	if e := r.call(ctx, func(l *loop) { rest, m.Frontier, err = l.sealedFrontier() }); e != nil {
-		err = e
-	}
+	err := r.ask(ctx, func(l *loop) (err error) {
+		rest, m.Frontier, err = l.sealedFrontier()
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -158,11 +158,8 @@ func (r *Replica) Import(ctx context.Context, b *encryption.BackupReader) error 
 		if err != nil {
 			return fmt.Errorf("import: %w", err)
 		}
-		if e := r.call(ctx, func(l *loop) { err = l.takeIn(batch) }); e != nil {
-			err = e
-		}
-		if err != nil {
-			return fmt.Errorf("import: %w", closed(err))
+		if err := r.ask(ctx, func(l *loop) error { return l.takeIn(batch) }); err != nil {
+			return fmt.Errorf("import: %w", err)
 		}
 		if end {
 			return r.imported(ctx, b.Manifest())
@@ -233,13 +230,12 @@ func (l *loop) drain() error {
 
 // imported checks that what is here is what the backup was made of.
 func (r *Replica) imported(ctx context.Context, m *encryption.BackupManifest) error {
-	var err error
-	e := r.call(ctx, func(l *loop) {
+	return r.ask(ctx, func(l *loop) error {
 		for _, d := range m.Frontier {
 			if !l.core.Holds(d) {
-				err = fmt.Errorf("import: %w: envelope %d of writer %s is not in it", encryption.ErrBackup, d.Seq, d.Writer)
+				return fmt.Errorf("import: %w: envelope %d of writer %s is not in it", encryption.ErrBackup, d.Seq, d.Writer)
 			}
 		}
+		return nil
 	})
-	return errors.Join(e, err)
 }

@@ -51,7 +51,8 @@ type Network interface {
 }
 
 // Refresher is a Network that wants to know that devices were added or removed,
-// or that an epoch began. Refresh does not block.
+// or that an epoch began. Refresh is called in a goroutine of its own, at most one
+// call at a time is needed, and one may come after Close.
 type Refresher interface{ Refresh() }
 
 // StoreDir is where, within the directory of a replica, its records are.

@@ -27,5 +27,15 @@
 // place than before or says that it has lost its end, and otherwise when another
 // device tells what it knows, before anything is sealed for that one.
 //
+// The roster (members.go) is who belongs to the account and which keys they
+// share: membership operations, epoch records, and the keys of this device. It
+// comes before content in every order: durable before it is admitted when it is
+// made here, sent before what was sealed under it, and compared with another
+// device before anything is sealed for that one. A removal (removal.go) names
+// what its author holds of the device that goes; each member confirms it, and
+// vouches for what else it holds of that device, so that all keep the same and
+// nobody takes what was written afterwards. The next change of a device that
+// knows of the removal begins a new epoch (epochs.go).
+//
 // A Replica with a nil Network is complete but for other devices.
 package replica

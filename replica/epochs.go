@@ -2,7 +2,6 @@ package replica
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -20,12 +19,8 @@ type epochRecord struct {
 // be read with keys that leaked before. It happens by itself after a removal,
 // every 30 days, and at 2^20 envelopes. Errors: ErrNotMember.
 func (r *Replica) Rotate(ctx context.Context) error {
-	var err error
-	if e := r.call(ctx, func(l *loop) { err = l.rotate(l.asked) }); e != nil {
-		err = e
-	}
-	if err != nil {
-		return fmt.Errorf("begin a new epoch: %w", closed(err))
+	if err := r.ask(ctx, func(l *loop) error { return l.rotate(l.asked) }); err != nil {
+		return fmt.Errorf("begin a new epoch: %w", err)
 	}
 	return nil
 }
@@ -84,6 +79,6 @@ func (l *loop) rekey() error {
 			return roster{}, err
 		}
 		key, err := id.ExportKey(seed, l.config.Random)
-		return roster{ops: [][]byte{op}, key: key}, errors.Join(err)
+		return roster{ops: [][]byte{op}, key: key}, err
 	})
 }

@@ -31,6 +31,8 @@ type loop struct {
 	flying *group    // being written; nil when none is
 
 	saved     map[[32]byte]bool // hashes of the operations and epoch records in the store
+	mark      rosterMark        // of what of the roster is in the store
+	nextKey   uint64            // number of the next key in the store
 	leaving   []*link           // that write their last
 	later     *time.Timer       // until the network is told; nil for none
 	standing  encryption.Standing
@@ -146,7 +148,7 @@ func (l *loop) finish(err error) {
 	l.r.hub.publish(g.events)
 	l.perform(l.core.Step(core.Committed{}))
 	l.perform(l.core.SetBacklog(l.backlog()))
-	if len(l.r.id.Removals()) > 0 {
+	if len(l.core.Unvouched()) > 0 { // by envelopes of this group, of devices that are out
 		l.confirm()
 	}
 }

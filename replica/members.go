@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -59,6 +60,9 @@ func (l *loop) loadRoster() error {
 func (l *loop) loadTable(t store.Table) (values [][]byte, err error) {
 	err = l.config.Store.Scan(t, nil, nil, func(key, value []byte) error {
 		values = append(values, slices.Clone(value))
+		if t == tableKeys && len(key) == 8 {
+			l.nextKey = binary.BigEndian.Uint64(key) + 1
+		}
 		l.saved[sha256.Sum256(value)] = true
 		return nil
 	})
@@ -92,7 +96,22 @@ func rosterSum(names map[[32]byte]bool) (sum [32]byte) {
 // saveRoster makes everything that was admitted durable, in a transaction of
 // its own, which the loop waits for.
 func (l *loop) saveRoster() error {
-	return l.writeRoster(roster{ops: l.r.id.Ops(), records: l.r.id.EpochRecords()})
+	records := l.r.id.EpochRecords()
+	now := rosterMark{l.r.id.MembershipDigest(), len(records)}
+	if now == l.mark {
+		return nil
+	}
+	if err := l.writeRoster(roster{ops: l.r.id.Ops(), records: records}); err != nil {
+		return err
+	}
+	l.mark = now
+	return nil
+}
+
+// rosterMark tells whether anything was admitted since: nothing is ever taken out.
+type rosterMark struct {
+	members encryption.Hash
+	records int
 }
 
 // roster is a part of the roster that was admitted or is about to be.
@@ -116,7 +135,7 @@ func (l *loop) writeRoster(p roster) error {
 	put(tableMembers, p.ops)
 	put(tableEpochs, p.records)
 	if p.key != nil {
-		b.Put(tableKeys, numberKey(uint64(l.config.Clock().UnixNano())), p.key)
+		b.Put(tableKeys, numberKey(l.nextKey), p.key)
 		names = append(names, sha256.Sum256(p.key))
 	}
 	if b.Len() == 0 {
@@ -131,18 +150,17 @@ func (l *loop) writeRoster(p roster) error {
 		return fmt.Errorf("write membership: %w", err)
 	}
 	l.saved = all
+	if p.key != nil {
+		l.nextKey++
+	}
 	return nil
 }
 
 // AdmitMembers verifies membership operations that another device sent,
 // makes those that are new durable and tells the other devices.
 func (r *Replica) AdmitMembers(ctx context.Context, ops [][]byte) error {
-	var err error
-	if e := r.call(ctx, func(l *loop) { err = l.addRoster(roster{ops: ops}) }); e != nil {
-		err = e
-	}
-	if err != nil {
-		return fmt.Errorf("admit members: %w", closed(err))
+	if err := r.ask(ctx, func(l *loop) error { return l.addRoster(roster{ops: ops}) }); err != nil {
+		return fmt.Errorf("admit members: %w", err)
 	}
 	return nil
 }
@@ -152,11 +170,12 @@ func (r *Replica) AdmitMembers(ctx context.Context, ops [][]byte) error {
 // the device is not a member, and the same request can be tried again; only
 // an error of the disk itself leaves open, until the next Open, whether it is.
 func (r *Replica) AddDevice(ctx context.Context, req *encryption.JoinRequest) (welcome []byte, err error) {
-	if e := r.call(ctx, func(l *loop) { welcome, err = l.addDevice(req) }); e != nil {
-		err = e
-	}
+	err = r.ask(ctx, func(l *loop) (err error) {
+		welcome, err = l.addDevice(req)
+		return err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("add device %q: %w", req.Name, closed(err))
+		return nil, fmt.Errorf("add device %q: %w", req.Name, err)
 	}
 	return welcome, nil
 }
@@ -253,12 +272,15 @@ func (l *loop) refreshNetwork() {
 	if !ok {
 		return
 	}
-	l.leaving = slices.DeleteFunc(l.leaving, isEnded)
-	if len(l.leaving) == 0 {
-		n.Refresh()
+	var wait time.Duration
+	if l.leaving = slices.DeleteFunc(l.leaving, isEnded); len(l.leaving) > 0 {
+		wait = drainTime
+	}
+	if l.later == nil {
+		l.later = time.AfterFunc(wait, n.Refresh)
 		return
 	}
-	l.later = time.AfterFunc(drainTime, n.Refresh)
+	l.later.Reset(wait)
 }
 
 func (r *Replica) heard(d encryption.DeviceID) {

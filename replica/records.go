@@ -24,7 +24,7 @@ const (
 	tablePrints  store.Table = 8  // bucket → sum, of the fingerprint
 	tableLocal   store.Table = 9  // namespace, 0, key → bytes; never replicated
 	tableEpochs  store.Table = 10 // SHA-256 → epoch record or rewrap
-	tableKeys    store.Table = 11 // time → exported HPKE key of this device
+	tableKeys    store.Table = 11 // number → exported HPKE key of this device, oldest first
 )
 
 // The keys of tableMeta.

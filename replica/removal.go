@@ -18,18 +18,17 @@ import (
 // one cannot read it. Errors: ErrNotFound for a device that is not a member,
 // ErrNotMember when this one is not.
 func (r *Replica) RemoveDevice(ctx context.Context, device encryption.DeviceID) (removal model.Removal, err error) {
-	e := r.call(ctx, func(l *loop) {
+	err = r.ask(ctx, func(l *loop) error {
 		if _, member := r.id.Member(device); !member {
-			err = ErrNotFound
-			return
+			return ErrNotFound
 		}
-		err = l.asked(func(id *encryption.Identity, now time.Time) (roster, error) {
+		return l.asked(func(id *encryption.Identity, now time.Time) (roster, error) {
 			ops, err := id.PrepareRemove(device, l.core.Cut(device), now)
 			return roster{ops: ops}, err
 		})
 	})
-	if err = errors.Join(e, err); err != nil {
-		return removal, fmt.Errorf("remove device %s: %w", device, closed(err))
+	if err != nil {
+		return removal, fmt.Errorf("remove device %s: %w", device, err)
 	}
 	all := r.Removals()
 	i := slices.IndexFunc(all, func(m model.Removal) bool { return m.Device == device.String() })
@@ -45,13 +44,9 @@ func (r *Replica) RemoveDevice(ctx context.Context, device encryption.DeviceID) 
 // ErrNotFound for a device that was never there, and when there is nothing to
 // recover from.
 func (r *Replica) Recover(ctx context.Context, words encryption.RecoveryWords, devices ...encryption.DeviceID) ([]model.Removal, error) {
-	var err error
 	before := r.Removals()
-	if e := r.call(ctx, func(l *loop) { err = l.recover(words, devices) }); e != nil {
-		err = e
-	}
-	if err != nil {
-		return nil, fmt.Errorf("recover: %w", closed(err))
+	if err := r.ask(ctx, func(l *loop) error { return l.recover(words, devices) }); err != nil {
+		return nil, fmt.Errorf("recover: %w", err)
 	}
 	return slices.DeleteFunc(r.Removals(), func(m model.Removal) bool {
 		return slices.ContainsFunc(before, func(o model.Removal) bool { return o.ID == m.ID })
@@ -126,12 +121,8 @@ func (r *Replica) ReaddDevice(ctx context.Context, device encryption.DeviceID) (
 
 // keep prepares a part of the roster in the loop.
 func (r *Replica) keep(ctx context.Context, what string, make func(*encryption.Identity, time.Time) (roster, error)) error {
-	var err error
-	if e := r.call(ctx, func(l *loop) { err = l.asked(make) }); e != nil {
-		err = e
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, closed(err))
+	if err := r.ask(ctx, func(l *loop) error { return l.asked(make) }); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func Open(dir string, c *Config) (*Replica, error) {
 	}
 	r := &Replica{
 		config: config, id: config.Identity,
-		intents: make(chan *intent), inbox: make(chan linkEvent, 64),
+		intents: make(chan *intent), inbox: make(chan linkEvent),
 		calls: make(chan func(*loop)), written: make(chan error, 1),
 		stop: make(chan struct{}), done: make(chan struct{}),
 		lastHeard: map[encryption.DeviceID]time.Time{},
@@ -128,6 +128,14 @@ func (r *Replica) call(ctx context.Context, fn func(*loop)) error {
 	case <-r.done:
 		return ErrClosed
 	}
+}
+
+// ask runs fn in the loop and returns its error, or why it did not run.
+func (r *Replica) ask(ctx context.Context, fn func(*loop) error) (err error) {
+	if e := r.call(ctx, func(l *loop) { err = fn(l) }); e != nil {
+		return e
+	}
+	return closed(err)
 }
 
 // deliver hands an event to the loop.

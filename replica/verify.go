@@ -28,10 +28,7 @@ const maxProblems = 100
 func (r *Replica) Verify(ctx context.Context) (model.Verification, error) {
 	v := model.Verification{Problems: []string{}, Peers: []model.PeerVerification{}}
 	check := &verification{Verification: &v, ended: ctx.Err, seen: map[account.DocumentID]bool{}}
-	var err error
-	if e := r.call(ctx, func(l *loop) { err = l.verify(check) }); e != nil {
-		err = e
-	}
+	err := r.ask(ctx, func(l *loop) error { return l.verify(check) })
 	if err == nil {
 		err = r.verifyPeers(ctx, &v)
 	}
@@ -72,9 +69,7 @@ func (v *verification) problem(format string, args ...any) {
 // verify checks the store at one point between two groups. What is in flight
 // may be there or not, so it is waited for.
 func (l *loop) verify(v *verification) error {
-	if l.flying != nil {
-		l.finish(<-l.r.written)
-	}
+	_ = l.land() // whoever waits for it was answered
 	v.Fingerprint = fmt.Sprintf("%x", l.print)
 	for _, part := range []func(*verification) error{l.verifyLog, l.verifyPending, l.verifyDocuments, l.verifyIndex, l.verifyRest} {
 		if err := part(v); err != nil {

@@ -14,8 +14,8 @@
 //
 // Who may connect: processes with the same user id, and root. The directory
 // is writable by this user alone, the socket has mode 0600, and the kernel is
-// asked for the credentials of every peer. There is no other authentication, so the handler must not be
-// put on a TCP port as it is.
+// asked for the credentials of every peer. There is no other authentication, so
+// the handler must not be put on a TCP port as it is.
 //
 // Requests are read strictly. An object may hold only the fields that the
 // description names, spelt as there, each once; text must be valid Unicode;

@@ -48,8 +48,8 @@ func (l *Ledger) lost(w encryption.WriterID) bool {
 	if w != l.author.Writer {
 		return false
 	}
-	c, known := l.chain(w)
-	return slices.ContainsFunc(l.buffered[w][c.Seq+1], func(h held) bool { return l.genuine(h, c, known) })
+	c, _ := l.chain(w)
+	return slices.ContainsFunc(l.buffered[w][c.Seq+1], func(h held) bool { return l.genuine(h, w) })
 }
 
 // rewind asks for a new writer, once, if w is the author.

@@ -46,7 +46,7 @@ type Aborted struct{}
 // what is new of them, were admitted and are durable.
 type MembersAdded struct{ Ops, Records [][]byte }
 
-// Compared asks all sessions for their fingerprints.
+// CompareAll asks all sessions for their fingerprints.
 type CompareAll struct{ Nonce [8]byte }
 
 func (Connected) event()    {}

@@ -3,7 +3,6 @@ package core
 import (
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 
@@ -346,11 +345,6 @@ func (x *Exchange) Refuse(w encryption.WriterID, err error) {
 	c, _ := x.chain(w)
 	x.freeze(w, err)
 	x.emit(Report{c.Device, err})
-}
-
-// Seal makes the next own envelope and makes it part of the group.
-func (x *Exchange) Seal(random io.Reader, batch []byte) (*Admitted, error) {
-	return x.Ledger.Seal(random, batch)
 }
 
 // committed tells everyone about what is durable now.

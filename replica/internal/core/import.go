@@ -34,11 +34,7 @@ func (l *Ledger) WhyNot(raw []byte) error {
 	if err := l.frozen[u.Writer]; err != nil {
 		return err
 	}
-	var prior *encryption.Chain
-	if c, known := l.chain(u.Writer); known {
-		prior = &c
-	}
-	if _, _, err := u.Verify(l.id, prior); err != nil {
+	if _, _, err := u.Verify(l.id, l.prior(u.Writer)); err != nil {
 		return err
 	}
 	return fmt.Errorf("envelope %d of writer %s comes before what it depends on", u.Seq, u.Writer)

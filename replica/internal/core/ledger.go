@@ -50,7 +50,8 @@ type Ledger struct {
 	waiting  map[encryption.DeviceID]int   // bytes of buffered by the device they came from
 	frozen   map[encryption.WriterID]error // writers of which nothing more is accepted
 	disputed map[dispute]bool
-	vouched  map[encryption.WriterID]encryption.Dep // how far writers of devices that are not members count
+	recorded map[encryption.WriterID]encryption.Dep // how far operations vouch for writers
+	vouched  map[encryption.WriterID]encryption.Dep // the same, and what envelopes that count rest on
 	roster   [32]byte                               // digest of the membership and the epoch records
 	// announced is the frontier that the last own envelope named or implied,
 	// proposed the same including the group in the making.
@@ -200,6 +201,14 @@ func (l *Ledger) ready() (w encryption.WriterID, i int, ok bool) {
 	}
 }
 
+// prior returns a writer's chain as Verify wants it, nil for none.
+func (l *Ledger) prior(w encryption.WriterID) *encryption.Chain {
+	if c, known := l.chain(w); known {
+		return &c
+	}
+	return nil
+}
+
 // covers says whether every dependency is durable or in this group.
 func (l *Ledger) covers(deps []encryption.Dep) bool {
 	for _, d := range deps {
@@ -226,11 +235,8 @@ func (l *Ledger) next() (*Admitted, []refusal) {
 	if !ok {
 		return nil, nil
 	}
-	c, known := l.chain(w)
-	prior := &c
-	if !known {
-		prior = nil
-	}
+	c, _ := l.chain(w)
+	prior := l.prior(w)
 	h := l.take(w, c.Seq+1, i)
 	content, hash, err := h.opened.Verify(l.id, prior)
 	if err != nil && !errors.Is(err, encryption.ErrRemoved) { // a removed device's, if it counts

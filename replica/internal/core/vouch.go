@@ -3,6 +3,7 @@ package core
 import (
 	"crypto/sha256"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/starling-sync/starling/encryption"
@@ -18,7 +19,8 @@ import (
 // Refresh follows the identity after its membership or its epochs changed.
 // The host calls it once they are loaded; MembersAdded does it afterwards.
 func (l *Ledger) Refresh() {
-	l.vouched = l.id.Vouched()
+	l.recorded = l.id.Vouched()
+	l.vouched = maps.Clone(l.recorded)
 	records := l.id.EpochRecords()
 	names := make([][32]byte, len(records))
 	for i, r := range records {
@@ -55,12 +57,12 @@ func (l *Ledger) counts(w encryption.WriterID, c encryption.Chain, h held) bool 
 // returns whether that changed anything.
 func (l *Ledger) trust() (changed bool) {
 	for _, w := range sortedWriters(l.buffered) {
-		c, known := l.chain(w)
+		c, _ := l.chain(w)
 		for _, h := range l.buffered[w][c.Seq+1] {
 			if !l.counts(w, c, h) || !slices.ContainsFunc(h.opened.Deps, l.doubted) {
 				continue
 			}
-			if !l.genuine(h, c, known) {
+			if !l.genuine(h, w) {
 				continue
 			}
 			for _, d := range h.opened.Deps {
@@ -82,12 +84,9 @@ func (l *Ledger) doubted(d encryption.Dep) bool {
 	})
 }
 
-func (l *Ledger) genuine(h held, c encryption.Chain, known bool) bool {
-	prior := &c
-	if !known {
-		prior = nil
-	}
-	_, _, err := h.opened.Verify(l.id, prior)
+// genuine says whether h holds as the next envelope of w.
+func (l *Ledger) genuine(h held, w encryption.WriterID) bool {
+	_, _, err := h.opened.Verify(l.id, l.prior(w))
 	return err == nil || errors.Is(err, encryption.ErrRemoved)
 }
 
@@ -99,10 +98,9 @@ func (l *Ledger) Cut(d encryption.DeviceID) []encryption.Dep {
 // Unvouched returns what is durable here of devices that are not members and
 // no operation vouches for: this device has to.
 func (l *Ledger) Unvouched() []encryption.Dep {
-	vouched := l.id.Vouched()
 	return l.depsOf(func(w encryption.WriterID, c encryption.Chain) bool {
 		_, member := l.id.Member(c.Device)
-		return !member && c.Seq > vouched[w].Seq
+		return !member && c.Seq > l.recorded[w].Seq
 	})
 }
 

@@ -2,7 +2,7 @@ package encryption
 
 import (
 	"bytes"
-	"crypto/rand"
+	"crypto/rand" //lint:allow crypto/rand it is compared with only
 	"fmt"
 	"io"
 	"math/bits"

@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -100,19 +99,19 @@ func (a *app) backupTo(ctx context.Context, path string, force bool) error {
 	if err := checkTarget(path, force); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
+	var done backedUp
+	err := putFile(path, force, func(f *os.File) (err error) {
+		if done, err = a.writeBackup(ctx, f); err != nil {
+			return err
+		}
+		if err := f.Sync(); err != nil {
+			return fmt.Errorf("backup: %w", err)
+		}
+		return readBack(f.Name(), done.sum)
+	})
+	if _, coded := errors.AsType[*client.Error](err); err != nil && !coded {
 		return fmt.Errorf("backup: %w", err)
-	}
-	defer os.Remove(f.Name()) // fails when it was renamed, which is fine
-	done, err := a.writeBackup(ctx, f)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := readBack(f.Name(), done.sum); err != nil {
-		return err
-	}
-	if err := publish(f.Name(), path, force); err != nil {
+	} else if err != nil {
 		return err
 	}
 	done.File = path
@@ -153,25 +152,4 @@ func readBack(path string, want []byte) error {
 		return client.Errorf(client.CodeDamaged, "the backup reads back as something else than was written: the disk is not to be trusted")
 	}
 	return nil
-}
-
-// publish gives a file its name.
-func publish(from, to string, force bool) error {
-	if force {
-		if err := os.Rename(from, to); err != nil {
-			return fmt.Errorf("backup: %w", err)
-		}
-	} else if err := os.Link(from, to); err != nil { // a rename would replace what has come meanwhile
-		if errors.Is(err, fs.ErrExist) {
-			return client.Errorf(client.CodeExists, "%s exists already: give --force to replace it", to)
-		}
-		if err := os.Rename(from, to); err != nil { // a file system without links
-			return fmt.Errorf("backup: %w", err)
-		}
-	}
-	d, err := os.Open(filepath.Dir(to))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

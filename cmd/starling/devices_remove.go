@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,7 +62,7 @@ func (a *app) removeDevice(ctx context.Context, api keeperAPI, id string, lost, 
 	if err != nil {
 		return err
 	}
-	removal = confirmed(waiting, api, events, devices, removal)
+	removal = awaitConfirmed(waiting, api, events, devices, removal)
 	if a.json {
 		return a.emit(removal)
 	}
@@ -74,8 +72,8 @@ func (a *app) removeDevice(ctx context.Context, api keeperAPI, id string, lost, 
 // confirmTime is how long connected devices may take to confirm a removal.
 const confirmTime = 2 * time.Second
 
-// confirmed waits until the devices that are connected have confirmed.
-func confirmed(ctx context.Context, api keeperAPI, events iter.Seq2[model.Event, error], devices []model.Device, r model.Removal) model.Removal {
+// awaitConfirmed waits until the devices that are connected have confirmed.
+func awaitConfirmed(ctx context.Context, api keeperAPI, events iter.Seq2[model.Event, error], devices []model.Device, r model.Removal) model.Removal {
 	outstanding := func() bool {
 		return slices.ContainsFunc(devices, func(d model.Device) bool {
 			return d.Connected && slices.Contains(r.Unconfirmed, d.ID)
@@ -101,11 +99,8 @@ func confirmed(ctx context.Context, api keeperAPI, events iter.Seq2[model.Event,
 
 // consentRemoval says what the removal means, and asks.
 func (a *app) consentRemoval(devices []model.Device, d *model.Device, lost, yes bool) error {
-	if yes {
-		return nil
-	}
-	if !a.interactive() {
-		return usageError{errors.New("nobody can be asked here: give --yes"), "starling devices remove"}
+	if err := a.canAsk(yes, "starling devices remove"); err != nil || yes {
+		return err
 	}
 	names := namesOf(devices)
 	a.prompt("%s\n", shown(fmt.Sprintf("%s (%s)", d.Name, d.ID)))
@@ -117,12 +112,7 @@ func (a *app) consentRemoval(devices []model.Device, d *model.Device, lost, yes 
 	if lost {
 		a.prompt("Whoever has it can read what it holds, if they can unlock it.\n")
 	}
-	a.prompt("Remove it? (yes/no) ")
-	answer, err := a.readLine()
-	if err != nil || !strings.EqualFold(strings.TrimSpace(answer), "yes") {
-		return client.Errorf(client.CodeBadRequest, "nothing was removed")
-	}
-	return nil
+	return a.confirmed("Remove it?")
 }
 
 func (a *app) printRemoval(r *model.Removal, names deviceNames, lost bool) error {

@@ -25,6 +25,13 @@ type engineConfig struct {
 	Log         *slog.Logger // default: nothing is logged
 }
 
+// of is c for an identity.
+func (c *engineConfig) of(id *encryption.Identity) *engineConfig {
+	own := *c
+	own.Identity = id
+	return &own
+}
+
 // engine is a replica in this process, with its network if it has one. It is
 // the client.API that a daemon serves and that a command without a daemon uses.
 type engine struct {

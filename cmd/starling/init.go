@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,50 +21,16 @@ func (a *app) initCommand() *cobra.Command {
 		Use: "init --name NAME", Short: "Begin an account with this device", Args: cobra.NoArgs,
 		Long: "Begin an account with this device as its first. The 24 recovery words are shown\nonce; three of them are asked back unless --yes is given. With --key-file the file\nis made if it does not exist.",
 		RunE: a.does(func(context.Context, []string) error {
-			if !yes && (a.json || !a.interactive()) {
-				return usageError{errors.New("the recovery words cannot be asked back here: give --yes"), "starling init"}
+			if err := a.canAsk(yes, "starling init"); err != nil {
+				return err
 			}
-			return a.begin(name, yes)
+			return a.inStage(func(stage string, u encryption.Unlock) error { return a.beginIn(stage, name, u, yes) })
 		}),
 	}
 	cmd.Flags().StringVar(&name, "name", "", "name of this device, as the others see it")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask recovery words back")
 	require(cmd, "name")
 	return cmd
-}
-
-// begin leaves the directory as it was unless it succeeds: the account is
-// made in a directory beside and moved in place last.
-func (a *app) begin(name string, yes bool) (err error) {
-	if err := checkFree(a.dir); err != nil {
-		return err
-	}
-	undoDir, err := makeDir(a.dir)
-	if err != nil {
-		return err
-	}
-	unlock, undoKey, err := a.unlockNew()
-	defer func() {
-		if err != nil {
-			undoKey()
-			undoDir()
-		}
-	}()
-	if err != nil {
-		return err
-	}
-	stage, err := os.MkdirTemp(a.dir, ".begin-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if e := os.RemoveAll(stage); err == nil {
-			err = e
-		} else {
-			undoDir()
-		}
-	}()
-	return a.beginIn(stage, name, unlock, yes)
 }
 
 func (a *app) beginIn(stage, name string, unlock encryption.Unlock, yes bool) error {
@@ -75,7 +40,7 @@ func (a *app) beginIn(stage, name string, unlock encryption.Unlock, yes bool) er
 	}
 	if !yes {
 		if err := a.teachWords(words); err != nil {
-			return err
+			return fmt.Errorf("%w; no account was begun", err)
 		}
 	}
 	err = adopt(a.dir, stage)
@@ -115,7 +80,8 @@ func (a *app) showWords(words encryption.RecoveryWords) {
 	fmt.Fprintf(a.stdout, "\n%s\n", aligned(rows))
 }
 
-// teachWords shows the words and asks three of them back.
+// teachWords shows the words and asks three of them back. The caller says what
+// did not happen when they are wrong.
 func (a *app) teachWords(words encryption.RecoveryWords) error {
 	quiz, err := words.Quiz(rand.Reader)
 	if err != nil {
@@ -127,11 +93,11 @@ func (a *app) teachWords(words encryption.RecoveryWords) error {
 	for i, n := range positions {
 		a.prompt("Word %d: ", n)
 		if answers[i], err = a.readLine(); err != nil {
-			return client.Errorf(client.CodeBadRequest, "recovery words: not all three were given; no account was begun")
+			return client.Errorf(client.CodeBadRequest, "recovery words: not all three were given")
 		}
 	}
 	if err := quiz.Check(answers); err != nil {
-		return client.Errorf(client.CodeBadRequest, "%w; no account was begun", err)
+		return client.Errorf(client.CodeBadRequest, "%w", err)
 	}
 	return nil
 }

@@ -75,22 +75,21 @@ func (a *app) join(ctx context.Context, name, ticket string, limit time.Duration
 	return errors.Join(a.fetch(ctx, e, id, limit), e.Close())
 }
 
-// pair runs the handshake and leaves an identity in the directory, or nothing.
+// pair runs the handshake and leaves an identity in the directory, or nothing. What
+// fails after the identity was saved is no reason to take it away.
 func (a *app) pair(ctx context.Context, name, ticket string) (id *encryption.Identity, known []p2p.Entry, err error) {
-	undoDir, err := makeDir(a.dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	unlock, undoKey, err := a.unlockNew()
-	defer func() {
-		if err != nil && id == nil {
-			undoKey()
-			undoDir()
+	var late error
+	err = a.inNewDir(func(u encryption.Unlock) (err error) {
+		if id, known, err = a.pairWith(ctx, name, ticket, u); id != nil {
+			late = err
+			return nil
 		}
-	}()
-	if err != nil {
-		return nil, nil, err
-	}
+		return err
+	})
+	return id, known, errors.Join(err, late)
+}
+
+func (a *app) pairWith(ctx context.Context, name, ticket string, unlock encryption.Unlock) (id *encryption.Identity, known []p2p.Entry, err error) {
 	joiner, err := encryption.NewJoiner(&encryption.JoinOptions{Name: name})
 	if err != nil {
 		return nil, nil, err

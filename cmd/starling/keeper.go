@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"io"
 	"strings"
 
@@ -69,19 +68,22 @@ func wordsError(err error) error { return client.Errorf(client.CodeUnlock, "reco
 // Rotate begins a new content epoch.
 func (e *engine) Rotate(ctx context.Context) error { return coded(e.replica.Rotate(ctx)) }
 
-// ReplaceWords makes new recovery words.
-func (e *engine) ReplaceWords(ctx context.Context, old []string) ([]string, error) {
+// ReplaceWords replaces the recovery words.
+func (e *engine) ReplaceWords(ctx context.Context, old, next []string) ([]string, error) {
 	was, err := encryption.ParseRecoveryWords(strings.Join(old, " "))
 	if err != nil {
 		return nil, wordsError(err)
 	}
-	var seed [32]byte
-	rand.Read(seed[:])
-	next := encryption.NewRecoveryWords(encryption.NewSecret(seed))
-	if err := e.replica.ReplaceWords(ctx, was, next); err != nil {
+	words := newWords()
+	if next != nil {
+		if words, err = encryption.ParseRecoveryWords(strings.Join(next, " ")); err != nil {
+			return nil, client.Errorf(client.CodeBadRequest, "new recovery words: %w", err)
+		}
+	}
+	if err := e.replica.ReplaceWords(ctx, was, words); err != nil {
 		return nil, coded(err)
 	}
-	return next.Words(), nil
+	return words.Words(), nil
 }
 
 // Backup writes everything to w.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -61,11 +62,14 @@ func newKeychainKey(dir string) (u encryption.Unlock, undo func(), err error) {
 
 // writeEntry names the entry of the directory, durably.
 func writeEntry(dir, entry string) error {
-	path := filepath.Join(dir, keychainName)
-	if err := os.WriteFile(path+".new", []byte(entry+"\n"), 0o600); err != nil {
+	err := replaceFile(filepath.Join(dir, keychainName), func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, entry)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("keychain entry of %s: %w", dir, err)
 	}
-	return os.Rename(path+".new", path)
+	return nil
 }
 
 func readEntry(dir string) (string, error) {

@@ -22,6 +22,43 @@ func checkFree(dir string) error {
 	return nil
 }
 
+// inNewDir runs make, which leaves an account in this device's directory that u
+// opens. If it fails, the directory is left as it was.
+func (a *app) inNewDir(make func(u encryption.Unlock) error) error {
+	if err := checkFree(a.dir); err != nil {
+		return err
+	}
+	undoDir, err := makeDir(a.dir)
+	if err != nil {
+		return err
+	}
+	unlock, undoKey, err := a.unlockNew()
+	if err == nil {
+		err = make(unlock)
+	}
+	if err != nil {
+		undoKey()
+		undoDir()
+	}
+	return err
+}
+
+// inStage is inNewDir for what makes the account in a directory within, and moves
+// it in place last.
+func (a *app) inStage(make func(stage string, u encryption.Unlock) error) error {
+	return a.inNewDir(func(u encryption.Unlock) error {
+		stage, err := os.MkdirTemp(a.dir, ".new-*")
+		if err != nil {
+			return err
+		}
+		err = make(stage, u)
+		if e := os.RemoveAll(stage); err != nil { // once the account is in place, what is left is of no harm
+			err = errors.Join(err, e)
+		}
+		return err
+	})
+}
+
 // makeDir makes dir and what is missing above it. undo removes what was made
 // and is empty again.
 func makeDir(dir string) (undo func(), err error) {
@@ -55,9 +92,5 @@ func adopt(dir, stage string) error {
 			return err
 		}
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncDir(dir)
 }

@@ -23,8 +23,8 @@ func (a *app) recoverCommand() *cobra.Command {
 			if !encryption.Exists(a.dir) {
 				return client.Errorf(client.CodeNotFound, "%s holds no account; recovery words restore authority, not data: with a backup run starling restore, with a device that is left run starling recover there, or starling link and join", a.dir)
 			}
-			if !yes && (a.json || !a.interactive()) {
-				return usageError{errors.New("you cannot be asked here whether to go on: give --yes"), "starling recover"}
+			if err := a.canAsk(yes, "starling recover"); err != nil {
+				return err
 			}
 			return a.recoverWith(ctx, file, remove, yes)
 		}),
@@ -69,7 +69,16 @@ func removedNames(removals []model.Removal) string {
 	return strings.Join(names, ", ")
 }
 
-// confirmed asks the person at the terminal.
+// canAsk says whether the person can be asked what the command asks unless yes is
+// given.
+func (a *app) canAsk(yes bool, command string) error {
+	if yes || !a.json && a.interactive() {
+		return nil
+	}
+	return usageError{errors.New("nobody can be asked here: give --yes"), command}
+}
+
+// confirmed asks the person at the terminal whether to go on.
 func (a *app) confirmed(question string) error {
 	a.prompt("%s (yes/no) ", shown(question))
 	answer, err := a.readLine()

@@ -27,8 +27,8 @@ func (a *app) restoreCommand() *cobra.Command {
 		Use: "restore FILE --name NAME", Short: "Bring an account back from a backup and the recovery words", Args: cobra.ExactArgs(1),
 		Long: "Bring an account back on this new device, from a backup and the recovery words that\ncounted when it was made. All other devices are taken for lost and removed, but for\nthose named with --keep. What was written after the backup is not in it; a device\nthat is kept brings what it has.",
 		RunE: a.does(func(ctx context.Context, args []string) error {
-			if !r.yes && (a.json || !a.interactive()) {
-				return usageError{errors.New("you cannot be asked here whether to go on: give --yes"), "starling restore"}
+			if err := a.canAsk(r.yes, "starling restore"); err != nil {
+				return err
 			}
 			r.file = args[0]
 			return r.run(ctx)
@@ -54,9 +54,8 @@ type restoring struct {
 	lost   []encryption.Member
 }
 
-// run leaves the directory as it was unless it succeeds: the account is made in
-// a directory within and moved in place last.
-func (r *restoring) run(ctx context.Context) (err error) {
+// run finds out what cannot work, and asks, before it makes anything.
+func (r *restoring) run(ctx context.Context) error {
 	if err := checkFree(r.dir); err != nil {
 		return err
 	}
@@ -66,26 +65,7 @@ func (r *restoring) run(ctx context.Context) (err error) {
 	if err := r.inspect(ctx); err != nil {
 		return err
 	}
-	undoDir, err := makeDir(r.dir)
-	if err != nil {
-		return err
-	}
-	unlock, undoKey, err := r.unlockNew()
-	defer func() {
-		if err != nil {
-			undoKey()
-			undoDir()
-		}
-	}()
-	if err != nil {
-		return err
-	}
-	stage, err := os.MkdirTemp(r.dir, ".restore-*")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(stage)) }()
-	return r.runIn(ctx, stage, unlock)
+	return r.inStage(func(stage string, u encryption.Unlock) error { return r.runIn(ctx, stage, u) })
 }
 
 // inspect reads the backup to its end, so that all that follows is about what a

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/localapi"
 	"github.com/starling-sync/starling/replica/localapi/client"
 )
@@ -40,8 +39,8 @@ func (a *app) up(ctx context.Context, network *networkFlags, socket string) erro
 		return err
 	}
 	staySmall()
-	config := func(id *encryption.Identity) *engineConfig { return network.config(id, a.stderr) }
-	e, err := openEngine(ctx, a.dir, config(id))
+	config := network.config(nil, a.stderr)
+	e, err := openEngine(ctx, a.dir, config.of(id))
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/hex"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"sync"
@@ -20,8 +19,7 @@ import (
 type vault struct {
 	ctx     context.Context // of the daemon, for what is opened later
 	dir     string
-	config  func(*encryption.Identity) *engineConfig
-	log     *slog.Logger
+	config  *engineConfig // but for the identity
 	handler atomic.Pointer[http.Handler]
 
 	mu     sync.Mutex
@@ -32,8 +30,8 @@ type vault struct {
 var _ client.Locker = (*vault)(nil)
 
 // newVault takes over e.
-func newVault(ctx context.Context, dir string, e *engine, config func(*encryption.Identity) *engineConfig) *vault {
-	v := &vault{ctx: ctx, dir: dir, config: config, log: config(nil).Log}
+func newVault(ctx context.Context, dir string, e *engine, config *engineConfig) *vault {
+	v := &vault{ctx: ctx, dir: dir, config: config}
 	v.open(e)
 	return v
 }
@@ -41,7 +39,7 @@ func newVault(ctx context.Context, dir string, e *engine, config func(*encryptio
 // open serves e. Not for concurrent use, but under mu.
 func (v *vault) open(e *engine) {
 	v.engine = e
-	h := localapi.New(e, e.linker, &localapi.Config{Log: v.log, Locker: v, Keeper: e})
+	h := localapi.New(e, e.linker, &localapi.Config{Log: v.config.Log, Locker: v, Keeper: e})
 	v.handler.Store(&h)
 }
 
@@ -59,7 +57,7 @@ func (v *vault) Lock(context.Context) error {
 }
 
 func (v *vault) lock() error {
-	h := localapi.Locked(v, &localapi.Config{Log: v.log})
+	h := localapi.Locked(v, &localapi.Config{Log: v.config.Log})
 	v.handler.Store(&h)
 	e := v.engine
 	v.engine = nil
@@ -87,7 +85,7 @@ func (v *vault) Unlock(_ context.Context, key client.Key) error {
 		return coded(err)
 	}
 	debug.FreeOSMemory() // what a passphrase costs
-	e, err := openEngine(v.ctx, v.dir, v.config(id))
+	e, err := openEngine(v.ctx, v.dir, v.config.of(id))
 	if err != nil {
 		return coded(err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -27,8 +28,8 @@ func (a *app) wordsCommand() *cobra.Command {
 			if age {
 				return a.ageIdentity(file)
 			}
-			if !yes && (a.json || !a.interactive()) {
-				return usageError{errors.New("the new recovery words cannot be asked back here: give --yes"), "starling words"}
+			if err := a.canAsk(yes, "starling words"); err != nil {
+				return err
 			}
 			return a.replaceWords(ctx, file, yes)
 		}),
@@ -128,37 +129,35 @@ func (a *app) replaceWords(ctx context.Context, file string, yes bool) error {
 	if err != nil {
 		return err
 	}
-	return a.withKeeper(ctx, func(k keeperAPI) error {
-		fresh, err := k.ReplaceWords(ctx, old.Words())
-		if err != nil {
-			return err
+	next := newWords()
+	if !yes {
+		if err := a.teachWords(next); err != nil {
+			return fmt.Errorf("%w; the old words still count, and those above are worth nothing", err)
 		}
-		next, err := encryption.ParseRecoveryWords(strings.Join(fresh, " "))
-		if err != nil {
-			return fmt.Errorf("new recovery words: %w", err)
-		}
-		if a.json {
-			type replaced struct {
-				Words []string `json:"recovery_words"`
-			}
-			return a.emit(replaced{next.Words()})
-		}
-		if err := a.handOver(next, yes); err != nil {
-			return err
-		}
-		return a.say("These words count from now on, and the old ones no more. Make a new backup: those made before open with the old words only.")
+	}
+	err = a.withKeeper(ctx, func(k keeperAPI) error {
+		_, err := k.ReplaceWords(ctx, old.Words(), next.Words())
+		return err
 	})
-}
-
-// handOver shows the new words and asks some back. They count already, so that
-// a wrong answer is no reason to take them away again.
-func (a *app) handOver(next encryption.RecoveryWords, yes bool) error {
+	if err != nil && !yes {
+		return fmt.Errorf("%w; the words above are worth nothing", err)
+	} else if err != nil {
+		return err
+	}
+	if a.json {
+		type replaced struct {
+			Words []string `json:"recovery_words"`
+		}
+		return a.emit(replaced{next.Words()})
+	}
 	if yes {
 		a.showWords(next)
-		return nil
 	}
-	if err := a.teachWords(next); err != nil {
-		return client.Errorf(client.CodeBadRequest, "the new recovery words above count already, whatever was typed: write them down")
-	}
-	return nil
+	return a.say("These words count from now on, and the old ones no more. Make a new backup: those made before open with the old words only.")
+}
+
+func newWords() encryption.RecoveryWords {
+	var seed [32]byte
+	rand.Read(seed[:])
+	return encryption.NewRecoveryWords(encryption.NewSecret(seed))
 }

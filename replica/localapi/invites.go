@@ -27,8 +27,7 @@ func (s *server) needLinker() (client.Linker, error) {
 	return s.linker, nil
 }
 
-// withLinker performs a write of the linker, with a body into v if that is
-// not nil. Linking waits for people and other devices, so unlike an edit it
+// withLinker performs a write of the linker, with a body into v. Linking waits for people and other devices, so unlike an edit it
 // ends when its client hangs up or the daemon stops.
 func (s *server) withLinker(w http.ResponseWriter, r *http.Request, v any, perform func(context.Context, client.Linker) (outcome, error)) {
 	linker, err := s.needLinker()
@@ -36,15 +35,7 @@ func (s *server) withLinker(w http.ResponseWriter, r *http.Request, v any, perfo
 		s.fail(w, r, err)
 		return
 	}
-	body, err := s.readBody(w, r, smallBody)
-	if err == nil && len(body) > 0 {
-		err = decodeStrict(body, v)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.performOnce(w, r, body, func(context.Context) (outcome, error) {
+	s.performSmall(w, r, v, func(context.Context) (outcome, error) {
 		ctx, cancel := untilStopping(r.Context())
 		defer cancel()
 		return perform(ctx, linker)

@@ -9,23 +9,14 @@ import (
 	"github.com/starling-sync/starling/replica/localapi/client"
 )
 
-// withKeeper performs a change of the account, with a body into v if that is
-// not nil.
-func (s *server) withKeeper(w http.ResponseWriter, r *http.Request, v any, perform func(context.Context, client.Keeper) (outcome, error)) {
+// withKeeper performs a change of the account.
+func (s *server) withKeeper(w http.ResponseWriter, r *http.Request, perform func(context.Context, client.Keeper) (outcome, error)) {
 	keeper, err := s.needKeeper()
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	body, err := s.readBody(w, r, smallBody)
-	if err == nil && len(body) > 0 {
-		err = decodeStrict(body, v)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.performOnce(w, r, body, func(ctx context.Context) (outcome, error) { return perform(ctx, keeper) })
+	s.performSmall(w, r, &struct{}{}, func(ctx context.Context) (outcome, error) { return perform(ctx, keeper) })
 }
 
 func (s *server) needKeeper() (client.Keeper, error) {
@@ -36,7 +27,7 @@ func (s *server) needKeeper() (client.Keeper, error) {
 }
 
 func (s *server) removeDevice(w http.ResponseWriter, r *http.Request) {
-	s.withKeeper(w, r, &struct{}{}, func(ctx context.Context, k client.Keeper) (outcome, error) {
+	s.withKeeper(w, r, func(ctx context.Context, k client.Keeper) (outcome, error) {
 		removal, err := k.RemoveDevice(ctx, r.PathValue("id"))
 		if err != nil {
 			return outcome{}, err
@@ -46,7 +37,7 @@ func (s *server) removeDevice(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) readdDevice(w http.ResponseWriter, r *http.Request) {
-	s.withKeeper(w, r, &struct{}{}, func(ctx context.Context, k client.Keeper) (outcome, error) {
+	s.withKeeper(w, r, func(ctx context.Context, k client.Keeper) (outcome, error) {
 		device, err := k.ReaddDevice(ctx, r.PathValue("id"))
 		if err != nil {
 			return outcome{}, err
@@ -81,7 +72,7 @@ func (s *server) recover(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) words(w http.ResponseWriter, r *http.Request) {
 	s.withWords(w, r, func(k client.Keeper, given *client.Recovery) (any, error) {
-		words, err := k.ReplaceWords(r.Context(), given.Words)
+		words, err := k.ReplaceWords(r.Context(), given.Words, given.NewWords)
 		return list("words", words), err
 	})
 }
@@ -101,7 +92,7 @@ func (s *server) withWords(w http.ResponseWriter, r *http.Request, perform func(
 }
 
 func (s *server) rotate(w http.ResponseWriter, r *http.Request) {
-	s.withKeeper(w, r, &struct{}{}, func(ctx context.Context, k client.Keeper) (outcome, error) {
+	s.withKeeper(w, r, func(ctx context.Context, k client.Keeper) (outcome, error) {
 		return outcome{status: http.StatusNoContent}, k.Rotate(ctx)
 	})
 }

@@ -43,10 +43,14 @@ func TestKeeperOverTheSocket(t *testing.T) {
 	if err != nil || len(all) != 1 || all[0].By != "" {
 		t.Fatalf("recover: %+v, %v", all, err)
 	}
-	words, err := c.ReplaceWords(ctx, []string{apitest.Word})
-	if err != nil || len(words) != 1 {
-		t.Fatalf("words: %v, %v", words, err)
+	for _, next := range [][]string{nil, {"legal"}} {
+		words, err := c.ReplaceWords(ctx, []string{apitest.Word}, next)
+		if err != nil || len(words) != 1 || next != nil && words[0] != next[0] {
+			t.Fatalf("words %v: %v, %v", next, words, err)
+		}
 	}
+	_, err = c.ReplaceWords(ctx, []string{"zoo"}, nil)
+	wantCode(t, err, client.CodeUnlock)
 	if err := c.Rotate(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -127,6 +127,20 @@ func (s *server) performOnce(w http.ResponseWriter, r *http.Request, body []byte
 	s.finish(w, r, result, err)
 }
 
+// performSmall is performOnce of a request with a small body, read into v; it may
+// be left out.
+func (s *server) performSmall(w http.ResponseWriter, r *http.Request, v any, perform func(context.Context) (outcome, error)) {
+	body, err := s.readBody(w, r, smallBody)
+	if err == nil && len(body) > 0 {
+		err = decodeStrict(body, v)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.performOnce(w, r, body, perform)
+}
+
 // keyOf returns the idempotency key of a request, "" for none.
 func keyOf(r *http.Request) (string, error) {
 	keys := r.Header.Values("Idempotency-Key")

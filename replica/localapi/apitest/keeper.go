@@ -87,8 +87,11 @@ func checkWords(words []string) error {
 }
 
 // ReplaceWords implements client.Keeper.
-func (r *Replica) ReplaceWords(_ context.Context, old []string) ([]string, error) {
-	return []string{"zoo"}, checkWords(old)
+func (r *Replica) ReplaceWords(_ context.Context, old, next []string) ([]string, error) {
+	if next == nil {
+		next = []string{"zoo"}
+	}
+	return next, checkWords(old)
 }
 
 // Rotate implements client.Keeper.

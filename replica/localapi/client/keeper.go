@@ -26,8 +26,10 @@ type Keeper interface {
 	// overrule what those devices did. Without ids it ends a freeze in favour
 	// of this device. CodeUnlock for words of another account.
 	Recover(ctx context.Context, words, ids []string) ([]model.Removal, error)
-	// ReplaceWords makes new recovery words, with the old ones.
-	ReplaceWords(ctx context.Context, old []string) ([]string, error)
+	// ReplaceWords makes next the recovery words, with the old ones, and
+	// returns them. With next nil it makes some: who can ask a person to write
+	// words down makes them before, so that only words count that are.
+	ReplaceWords(ctx context.Context, old, next []string) ([]string, error)
 	// Rotate begins a new content epoch.
 	Rotate(ctx context.Context) error
 	// Backup writes everything to w, encrypted to the recovery words. What was
@@ -60,8 +62,9 @@ func (c *Client) ReaddDevice(ctx context.Context, id string) (model.Device, erro
 
 // Recovery is what Recover and ReplaceWords send.
 type Recovery struct {
-	Words   []string `json:"words"`
-	Devices []string `json:"devices,omitempty"` // ids
+	Words    []string `json:"words"`
+	Devices  []string `json:"devices,omitempty"`   // ids; Recover only
+	NewWords []string `json:"new_words,omitempty"` // ReplaceWords only
 }
 
 // Format keeps the words out of whatever prints them.
@@ -70,14 +73,14 @@ func (Recovery) Format(f fmt.State, _ rune) { io.WriteString(f, "[recovery]") }
 // Recover implements Keeper.
 func (c *Client) Recover(ctx context.Context, words, ids []string) ([]model.Removal, error) {
 	var answer struct{ Removals []model.Removal }
-	err := c.call(ctx, http.MethodPost, "/v1/recover", Recovery{words, ids}, &answer)
+	err := c.call(ctx, http.MethodPost, "/v1/recover", Recovery{Words: words, Devices: ids}, &answer)
 	return answer.Removals, err
 }
 
 // ReplaceWords implements Keeper.
-func (c *Client) ReplaceWords(ctx context.Context, old []string) ([]string, error) {
+func (c *Client) ReplaceWords(ctx context.Context, old, next []string) ([]string, error) {
 	var answer struct{ Words []string }
-	err := c.call(ctx, http.MethodPost, "/v1/words", Recovery{Words: old}, &answer)
+	err := c.call(ctx, http.MethodPost, "/v1/words", Recovery{Words: old, NewWords: next}, &answer)
 	return answer.Words, err
 }
 

@@ -81,6 +81,8 @@ func (d *Document) without(withdrawn map[Hash]bool, w Writer) (*Document, error)
 		}
 		if !withdrawn[parsed.Hash] {
 			kept = append(kept, parsed)
+		} else if parsed.Actor != d.writer {
+			return nil, fmt.Errorf("change %x is of writer %x, not of %s", parsed.Hash[:4], parsed.Actor, d.writer)
 		}
 	}
 	out, err := NewDocument(w)

@@ -149,7 +149,10 @@ func TestReauthorMuch(t *testing.T) {
 func TestReauthorRefuses(t *testing.T) {
 	d := newDocument(t, 2)
 	first := write(t, d, 1, setName("a"))
-	write(t, d, 2, setName("b"))
+	last := write(t, d, 2, setName("b"))
+	if _, _, err := reload(t, d, 3).Reauthor(heir, map[Hash]bool{last.Hash: true}, nil); err == nil {
+		t.Error("what another writer wrote was dropped in silence")
+	}
 	if _, _, err := d.Reauthor(Writer{2}, nil, nil); err == nil {
 		t.Error("the writer became its own heir")
 	}

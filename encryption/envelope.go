@@ -74,7 +74,7 @@ func statement(account AccountID, tag EpochTag, c *Content, body []byte) []byte 
 // across a crash: the caller makes the result durable before it is sent.
 func (id *Identity) SealEnvelope(random io.Reader, c *Content, prevMembers Hash) (raw []byte, hash Hash, err error) {
 	if c.Device.IsZero() {
-		c.Device = id.device
+		c.Device = id.Device()
 	}
 	if c.Members.IsZero() {
 		c.Members = id.MembershipDigest()
@@ -92,9 +92,9 @@ func (id *Identity) SealEnvelope(random io.Reader, c *Content, prevMembers Hash)
 func (id *Identity) checkContent(c *Content) error {
 	announced := c.Nonce != [16]byte{}
 	switch {
-	case c.Device != id.device:
+	case c.Device != id.Device():
 		return fmt.Errorf("%w: device %v is not this one", ErrWriter, c.Device)
-	case (announced || c.Seq == 1) && c.Writer != writerID(c.Device, c.Nonce):
+	case (announced || c.Seq == 1) && c.Writer != WriterFor(c.Device, c.Nonce):
 		return ErrWriter
 	case c.Seq == 0:
 		return fmt.Errorf("%w: sequence 0", ErrMalformed)

@@ -149,7 +149,7 @@ func (u *Unverified) follow(chain *Chain, c *Content) error {
 		return ErrDuplicate
 	case u.Seq != chain.Seq+1:
 		return fmt.Errorf("%w: have %d", ErrGap, chain.Seq)
-	case u.Announce && u.Writer != writerID(u.Device, u.Nonce):
+	case u.Announce && u.Writer != WriterFor(u.Device, u.Nonce):
 		return ErrWriter
 	}
 	if !u.Announce {

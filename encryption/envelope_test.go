@@ -25,7 +25,7 @@ func newTestWriter(id *Identity, nonce byte) *testWriter {
 
 func (w *testWriter) content(batch []byte, deps ...Dep) *Content {
 	return &Content{
-		Writer: w.id.WriterFor(w.nonce), Seq: w.chain.Seq + 1, Nonce: w.nonce,
+		Writer: WriterFor(w.id.device, w.nonce), Seq: w.chain.Seq + 1, Nonce: w.nonce,
 		Previous: w.chain.Head, Deps: deps, Batch: batch,
 	}
 }
@@ -68,7 +68,7 @@ func TestEnvelopesOfAWriterArriveInOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Seq != uint64(i+1) || c.Device != a.device || c.Writer != a.WriterFor(w.nonce) ||
+		if c.Seq != uint64(i+1) || c.Device != a.device || c.Writer != WriterFor(a.device, w.nonce) ||
 			!bytes.Equal(c.Batch, []byte{byte(i)}) || !slices.Equal(c.Deps, []Dep{dep}) || c.Members != a.MembershipDigest() {
 			t.Errorf("content %+v", c)
 		}
@@ -295,7 +295,7 @@ func TestMalformedPlainText(t *testing.T) {
 	a := newFounder(t, "laptop", 1)
 	nonce := [16]byte{1}
 	members := a.MembershipDigest()
-	good := envelopeBody{Writer: a.WriterFor(nonce), Seq: 1, Device: a.device[:], Nonce: nonce[:], Members: members[:]}
+	good := envelopeBody{Writer: WriterFor(a.device, nonce), Seq: 1, Device: a.device[:], Nonce: nonce[:], Members: members[:]}
 	body := func(change func(b *envelopeBody)) []byte {
 		b := good
 		change(&b)
@@ -382,7 +382,7 @@ func TestPassiveMailbox(t *testing.T) {
 			if len(raw) != 256 || raw[0] != envelopeVersion || EpochTag(raw[1:17]) != a.epoch.tag {
 				t.Error("the outside differs between writers")
 			}
-			writer := id.WriterFor(w.nonce)
+			writer := WriterFor(id.device, w.nonce)
 			for name, plain := range map[string][]byte{
 				"text": text, "account": id.account[:], "device": id.device[:], "writer": writer[:],
 				"key": id.keys.signingPublic(), "nonce": w.nonce[:], "zeros": make([]byte, 16),

@@ -86,7 +86,7 @@ func (w *epochWorld) write(by *Identity) {
 		w.rotate(by)
 	}
 	nonce := [16]byte{w.seed()}
-	raw, _, err := by.SealEnvelope(nil, &Content{Writer: by.WriterFor(nonce), Seq: 1, Nonce: nonce}, Hash{})
+	raw, _, err := by.SealEnvelope(nil, &Content{Writer: WriterFor(by.device, nonce), Seq: 1, Nonce: nonce}, Hash{})
 	w.must(err)
 	s := sealedBy{raw: raw, tag: by.epoch.tag}
 	for _, d := range w.devices {

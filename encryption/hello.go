@@ -18,6 +18,7 @@ import (
 // delimits them, and sets a deadline. Not safe for concurrent use.
 type Hello struct {
 	id        *Identity
+	self      DeviceID
 	initiator bool
 	local     []byte // transport ids
 	remote    []byte
@@ -75,7 +76,7 @@ func (id *Identity) NewHello(initiator bool, local, remote []byte, now time.Time
 	id.mu.RLock()
 	defer id.mu.RUnlock()
 	h := &Hello{
-		id: id, initiator: initiator, local: local, remote: remote, now: now.UnixMilli(),
+		id: id, self: id.device, initiator: initiator, local: local, remote: remote, now: now.UnixMilli(),
 		random: readerOr(random), log: id.log.clone(),
 	}
 	if epochs := id.discoveryEpochs(); initiator {
@@ -222,7 +223,7 @@ func (h *Hello) answer(in []byte) ([]byte, error) {
 	// Whoever knows the hello key can claim an id. Until the other side has signed,
 	// it gets no operations but those that it takes to believe this side, and what
 	// concerns the membership of the device that it claims to be.
-	ops, err := h.log.proof(h.id.device, h.peer, g.Heads, false)
+	ops, err := h.log.proof(h.self, h.peer, g.Heads, false)
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +250,7 @@ func (h *Hello) confirm(in []byte) ([]byte, error) {
 	}
 	h.absorb(in)
 	_, member := h.log.member(h.peer)
-	ops, err := h.log.proof(h.id.device, h.peer, p.Greeting.Heads, member)
+	ops, err := h.log.proof(h.self, h.peer, p.Greeting.Heads, member)
 	if err != nil {
 		return nil, err
 	}
@@ -287,7 +288,7 @@ func (h *Hello) meet(g *greeting) error {
 	if g.Version != formatVersion || g.Suite != suiteOne {
 		return fmt.Errorf("%w: hello version %d, suite %d", ErrUnsupported, g.Version, g.Suite)
 	}
-	if g.Device == h.id.device {
+	if g.Device == h.self {
 		return errHelloSelf
 	}
 	if len(g.Heads) > maxHelloHeads {

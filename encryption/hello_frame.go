@@ -100,7 +100,7 @@ func (h *Hello) context(frame uint64) []byte {
 func (h *Hello) introduce(n helloNonce) *greeting {
 	heads := h.log.sortedHeads()
 	return &greeting{
-		Version: formatVersion, Suite: suiteOne, Nonce: n, Device: h.id.device,
+		Version: formatVersion, Suite: suiteOne, Nonce: n, Device: h.self,
 		Clock: h.now, Heads: heads[:min(len(heads), maxHelloHeads)],
 	}
 }
@@ -194,7 +194,7 @@ func (h *Hello) statement(device DeviceID, byInitiator bool, body []byte) []byte
 func (h *Hello) sign(body []byte) []byte {
 	return encode(signedHello{
 		Body:      body,
-		Signature: labelHelloSign.sign(h.id.keys.signing, h.statement(h.id.device, h.initiator, body)),
+		Signature: labelHelloSign.sign(h.id.keys.signing, h.statement(h.self, h.initiator, body)),
 	})
 }
 
@@ -213,7 +213,7 @@ func (h *Hello) verify(s *signedHello, operations [][]byte) error {
 		return ErrSignature
 	}
 	h.learned = rawOperations(added)
-	for _, d := range []DeviceID{h.id.device, h.peer} {
+	for _, d := range []DeviceID{h.self, h.peer} {
 		if _, member := h.log.member(d); !member {
 			h.removed = d
 			break

@@ -104,7 +104,7 @@ func TestHelloOfAnOrphan(t *testing.T) {
 	x, y = helloPair(orphan, a, 3)
 	_, errX, _ := meet(t, x, y)
 	admitAll(t, orphan, wantRemoved(t, errX, orphan.device, a.device).Ops)
-	if again, ok := orphan.Adopt(); !ok || again.device != deviceID(op) {
+	if !orphan.Adopt() || orphan.device != deviceID(op) {
 		t.Error("the orphan did not learn its new id")
 	}
 }

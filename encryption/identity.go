@@ -17,12 +17,12 @@ import (
 type Identity struct {
 	// Read-only after creation.
 	account AccountID
-	device  DeviceID
 	keys    *deviceKeys
 	badger  Secret
 	record  Secret
 
 	mu      sync.RWMutex
+	device  DeviceID       // guarded by mu
 	log     *membershipLog // guarded by mu
 	ring    *keyring       // guarded by mu
 	epoch   *epoch         // to seal in; nil if there is none; guarded by mu
@@ -64,8 +64,12 @@ func parseIdentity(u Unlock, raw []byte) (*Identity, error) {
 // Account returns the account id.
 func (id *Identity) Account() AccountID { return id.account }
 
-// Device returns this device's id.
-func (id *Identity) Device() DeviceID { return id.device }
+// Device returns this device's id. Only Adopt changes it.
+func (id *Identity) Device() DeviceID {
+	id.mu.RLock()
+	defer id.mu.RUnlock()
+	return id.device
+}
 
 // BadgerKey encrypts the store's files.
 func (id *Identity) BadgerKey() Secret { return id.badger }
@@ -145,18 +149,17 @@ type writerInput struct {
 	Nonce  [16]byte
 }
 
-func writerID(d DeviceID, nonce [16]byte) WriterID {
+// WriterFor returns the writer id of a device and one lifetime of its database,
+// which the nonce stands for: 16 random bytes, drawn once for each.
+func WriterFor(d DeviceID, nonce [16]byte) WriterID {
 	h := labelWriterID.hash(encode(writerInput{Device: d, Nonce: nonce}))
 	return WriterID(h[:16])
 }
 
-// WriterFor returns the writer id of this device and one lifetime of its
-// database, which the nonce stands for: 16 random bytes, drawn once for each.
-func (id *Identity) WriterFor(nonce [16]byte) WriterID { return writerID(id.device, nonce) }
-
 // Format keeps the keys out of whatever prints an identity.
 func (id *Identity) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "device %x", id.device[:4])
+	d := id.Device()
+	fmt.Fprintf(f, "device %x", d[:4])
 }
 
 // LogValue does the same for slog.

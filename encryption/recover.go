@@ -39,7 +39,7 @@ func (d *draft) recoveryRemove(id *Identity, words RecoveryWords, target DeviceI
 	}
 	if seen.IsZero() {
 		past := d.log.pastOf(d.log.nextParents(DeviceID{}))
-		seen = d.log.lastHarmless(add, id.device, past)
+		seen = d.log.lastHarmless(add, d.self, past)
 	}
 	return d.remove(id, DeviceID{}, keys, target, seen, cut, now)
 }

@@ -16,21 +16,21 @@ import (
 // informative only. They fail with ErrNotMember where this device signs and is no
 // member, and with ErrTooManyOperations when the log is full.
 
-var (
-	errNotOrphaned = errors.New("only a device that was added in vain is added again with its keys")
-	errReadded     = errors.New("a member has the keys of this device already")
-)
+// ErrNotOrphaned means that a device was not added in vain, or was added again
+// already.
+var ErrNotOrphaned = errors.New("only a device that was added in vain, and not again since, is added again with its keys")
 
 // draft makes operations one after another on a copy of the log.
 type draft struct {
-	log *membershipLog
-	ops [][]byte
+	self DeviceID
+	log  *membershipLog
+	ops  [][]byte
 }
 
 func (id *Identity) draft() *draft {
 	id.mu.RLock()
 	defer id.mu.RUnlock()
-	return &draft{log: id.log.clone()}
+	return &draft{self: id.device, log: id.log.clone()}
 }
 
 func (d *draft) sign(author DeviceID, kind OperationKind, action any, keys ...*deviceKeys) error {
@@ -49,7 +49,7 @@ func (d *draft) ack(id *Identity, removals []Hash, cut []Dep, now time.Time) err
 	for len(removals) > 0 || len(cut) > 0 {
 		r, c := min(len(removals), maxRemovals), min(len(cut), maxCut)
 		action := ackAction{Removals: removals[:r], Cut: cut[:c], At: now.UnixMilli()}
-		if err := d.sign(id.device, OperationAck, action, id.keys); err != nil {
+		if err := d.sign(d.self, OperationAck, action, id.keys); err != nil {
 			return err
 		}
 		removals, cut = removals[r:], cut[c:]
@@ -71,9 +71,9 @@ func (id *Identity) PrepareRemove(target DeviceID, cut []Dep, now time.Time) (op
 	case d.log.removalOf(add) != nil:
 		return nil, fmt.Errorf("remove device %v: %w", target, ErrRemoved)
 	}
-	past := d.log.pastOf(d.log.nextParents(id.device))
+	past := d.log.pastOf(d.log.nextParents(d.self))
 	seen := d.log.lastCounting(add, past)
-	if err := d.remove(id, id.device, id.keys, target, seen, cut, now); err != nil {
+	if err := d.remove(id, d.self, id.keys, target, seen, cut, now); err != nil {
 		return nil, fmt.Errorf("remove device %v: %w", target, err)
 	}
 	return d.ops, nil
@@ -87,7 +87,7 @@ func (d *draft) remove(id *Identity, author DeviceID, keys *deviceKeys, target D
 	if err := d.sign(author, OperationRemove, action, keys); err != nil {
 		return err
 	}
-	if n == len(cut) || target == id.device { // who leaves vouches for nothing afterwards
+	if n == len(cut) || target == d.self { // who leaves vouches for nothing afterwards
 		return nil
 	}
 	return d.ack(id, nil, cut[n:], now)
@@ -150,7 +150,7 @@ func (id *Identity) PrepareRekey(now time.Time, random io.Reader) (op []byte, se
 	}
 	d := id.draft()
 	action := rekeyAction{HPKEKey: keys.hpkePublic(), At: now.UnixMilli()}
-	if err := d.sign(id.device, OperationRekey, action, id.keys); err != nil {
+	if err := d.sign(d.self, OperationRekey, action, id.keys); err != nil {
 		return nil, Secret{}, fmt.Errorf("rekey: %w", err)
 	}
 	return d.ops[0], seed, nil
@@ -158,7 +158,7 @@ func (id *Identity) PrepareRekey(now time.Time, random io.Reader) (op []byte, se
 
 // PrepareReadd adds a device again that was added in vain, with the keys and the
 // name that it asked to be added with. It gets a new id: its own Adopt finds it.
-// Errors: ErrUnknownDevice, ErrRemoved, ErrTooManyDevices.
+// Errors: ErrUnknownDevice, ErrRemoved, ErrNotOrphaned, ErrTooManyDevices.
 func (id *Identity) PrepareReadd(device DeviceID, now time.Time) (op []byte, err error) {
 	d := id.draft()
 	if err := d.readd(id, device, now); err != nil {
@@ -175,15 +175,13 @@ func (d *draft) readd(id *Identity, device DeviceID, now time.Time) error {
 	old := d.log.ops[i]
 	switch s := d.log.standing(device); {
 	case s.State == StandingRemoved:
-		return ErrRemoved
-	case s.State != StandingOrphaned:
-		return errNotOrphaned
-	case len(d.log.membersWith(old.member.SigningKey)) > 0:
-		return errReadded
+		return fmt.Errorf("%w: link it anew", ErrRemoved)
+	case s.State != StandingOrphaned || len(d.log.membersWith(old.member.SigningKey)) > 0:
+		return ErrNotOrphaned
 	}
 	action := *old.add
 	action.At = now.UnixMilli()
-	return d.sign(id.device, OperationAdd, action, id.keys)
+	return d.sign(d.self, OperationAdd, action, id.keys)
 }
 
 // membersWith returns the adds of the members with a signing key.
@@ -196,31 +194,35 @@ func (l *membershipLog) membersWith(signing []byte) (adds []*operation) {
 	return adds
 }
 
-// Adopt returns the identity of this device under the id that it has after a
-// member added it again. Ok is false when this device is a member, or when no
-// member has its keys; then there is nothing to adopt.
+// Adopt makes this device go by the id that it has since a member added it again,
+// and reports whether it did. It does nothing for a device that is a member, and
+// when no member has its keys.
 //
-// The identity file keeps the first id. So a caller calls Adopt after it has
-// admitted what it stores, and whenever a membership operation arrives while this
-// device is no member. Everything that was made with the old identity ends with
-// it: the network, whose host keys depend on the id, and the writer, whose id
-// does. What the device wrote before belongs to the old id, and others keep it as
-// far as it is vouched for. Both identities are usable; they share no log.
-func (id *Identity) Adopt() (adopted *Identity, ok bool) {
-	id.mu.RLock()
-	defer id.mu.RUnlock()
+// The identity file keeps the first id, and the log has the operation, so a caller
+// calls Adopt after it has admitted what it stores, and after every Admit that may
+// have brought the operation. What depends on the id is another from then on: host
+// keys, and the ids of writers, so that the caller draws a new nonce. What the
+// device wrote before belongs to the old id, and counts as far as somebody vouches
+// for it, which the device itself can do now.
+func (id *Identity) Adopt() bool {
+	id.mu.Lock()
+	defer id.mu.Unlock()
 	if id.log.resolved.find(id.device) != nil {
-		return nil, false
+		return false
 	}
 	adds := id.log.membersWith(id.keys.signingPublic())
 	if len(adds) == 0 {
-		return nil, false
+		return false
 	}
 	first := slices.MinFunc(adds, func(a, b *operation) int { return compareDevices(a.member.ID, b.member.ID) })
-	adopted = &Identity{
-		account: id.account, device: first.member.ID, keys: id.keys, badger: id.badger, record: id.record,
-		log: id.log.clone(), ring: id.ring.clone(),
-	}
-	adopted.settle()
-	return adopted, true
+	id.device = first.member.ID
+	return true
+}
+
+// Was reports whether this device went by another id before, or does now.
+func (id *Identity) Was(d DeviceID) bool {
+	id.mu.RLock()
+	defer id.mu.RUnlock()
+	m, known := id.log.device(d)
+	return known && bytes.Equal(m.SigningKey, id.keys.signingPublic())
 }

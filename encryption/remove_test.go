@@ -232,7 +232,7 @@ func TestOrphanIsAddedAgain(t *testing.T) {
 	a := newFounder(t, "laptop", 1)
 	b := link(t, a, "phone", 2)
 	orphan := link(t, b, "watch", 3)
-	if _, ok := orphan.Adopt(); ok {
+	if orphan.Adopt() {
 		t.Fatal("a member adopted an id")
 	}
 	removed(t, a, b.device) // unseen: that the phone has added the watch
@@ -241,7 +241,7 @@ func TestOrphanIsAddedAgain(t *testing.T) {
 	if s := orphan.Standing(); s.State != StandingOrphaned || s.Removal.Target != b.device || s.Removal.Author != a.device {
 		t.Fatalf("the watch stands %+v", s)
 	}
-	if _, ok := orphan.Adopt(); ok {
+	if orphan.Adopt() {
 		t.Fatal("adopted an id that nobody gave")
 	}
 	_, err := a.PrepareReadd(b.device, testTime)
@@ -249,18 +249,22 @@ func TestOrphanIsAddedAgain(t *testing.T) {
 	_, err = a.PrepareReadd(DeviceID{9}, testTime)
 	wantError(t, err, ErrUnknownDevice)
 	_, err = a.PrepareReadd(a.device, testTime)
-	wantError(t, err, errNotOrphaned)
+	wantError(t, err, ErrNotOrphaned)
 	op, err := a.PrepareReadd(orphan.device, testTime.Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
 	admitAll(t, a, [][]byte{op})
 	_, err = a.PrepareReadd(orphan.device, testTime)
-	wantError(t, err, errReadded)
+	wantError(t, err, ErrNotOrphaned)
 	admitAll(t, orphan, [][]byte{op})
-	again, ok := orphan.Adopt()
-	if !ok || again.device != deviceID(op) || again.device == orphan.device || again.Standing().State != StandingMember {
-		t.Fatalf("adopted %v, %v", again, ok)
+	old, writer := orphan.device, WriterFor(orphan.device, [16]byte{1})
+	again := orphan
+	if !again.Adopt() || again.Adopt() || again.device != deviceID(op) || again.device == old || again.Standing().State != StandingMember {
+		t.Fatalf("adopted %v", again.device)
+	}
+	if !again.Was(old) || !again.Was(again.device) || again.Was(a.device) || again.Was(DeviceID{9}) {
+		t.Error("it does not know its ids")
 	}
 	if m, _ := a.Member(again.device); m.Name != "watch" || m.AddedBy != a.device {
 		t.Errorf("the laptop has it as %+v", m)
@@ -269,7 +273,7 @@ func TestOrphanIsAddedAgain(t *testing.T) {
 	if _, err := runHello(x, y); err != nil {
 		t.Error(err)
 	}
-	if again.WriterFor([16]byte{1}) == orphan.WriterFor([16]byte{1}) {
+	if WriterFor(again.device, [16]byte{1}) == writer {
 		t.Error("two devices with one writer")
 	}
 	admitAll(t, a, [][]byte{add(t, again, newTestJoiner(t, "x", 4).Request(Hash{4}))})
@@ -283,7 +287,7 @@ func TestEnvelopeOfARemovedDevice(t *testing.T) {
 	w := newTestWriter(b, 1)
 	raw := w.seal(t, []byte("before"))
 	forged := newTestWriter(view(a, b.device, a.keys, a.Ops()), 1).seal(t, []byte("forged"))
-	removed(t, a, b.device, Dep{Writer: b.WriterFor(w.nonce), Seq: 1, Head: w.chain.Head})
+	removed(t, a, b.device, Dep{Writer: WriterFor(b.device, w.nonce), Seq: 1, Head: w.chain.Head})
 	u, err := a.OpenEnvelope(raw)
 	if err != nil {
 		t.Fatal(err)

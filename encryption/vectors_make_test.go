@@ -47,7 +47,7 @@ func (w *vectorWorld) derive() []*vector {
 	id, e := w.a, w.a.epoch
 	recovery := must(recoveryKeys(w.founded.seed))
 	nonce := [16]byte{1, 2, 3}
-	host, writer := newestKeys(id, 20000).HostSeed(id.device), id.WriterFor(nonce)
+	host, writer := newestKeys(id, 20000).HostSeed(id.device), WriterFor(id.device, nonce)
 	return []*vector{newVector("derive-account", "everything that is derived from the secrets of an account", "ok").
 		hex("account", id.account[:]).hex("device", id.device[:]).hex("epoch-secret", e.secret.slice()).
 		hex("recovery-seed", w.founded.seed.slice()).hex("instance-nonce", nonce[:]).num("day", 20000).
@@ -133,7 +133,7 @@ func (w *vectorWorld) envelopes(t *testing.T) []*vector {
 	first := wr.seal(t, []byte("first batch"))
 	after := wr.chain
 	second := wr.seal(t, []byte("second batch"), Dep{Writer: WriterID{9}, Seq: 7, Head: Hash{8}})
-	writer := w.a.WriterFor(wr.nonce)
+	writer := WriterFor(w.a.device, wr.nonce)
 	one := func(name, comment, expect string, raw []byte, chain *Chain) *vector {
 		v := newVector("envelope-"+name, comment, expect).hex("known", w.a.Ops()[0]).hex("epoch-secret", w.a.epoch.secret.slice())
 		if chain != nil {

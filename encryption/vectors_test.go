@@ -211,7 +211,7 @@ func tryDerive(t *testing.T, v *vector) error {
 		return err
 	}
 	day := uint32(v.number(t, "day"))
-	host, writer := newestKeys(id, day).HostSeed(id.device), id.WriterFor([16]byte(v.bytes(t, "instance-nonce")))
+	host, writer := newestKeys(id, day).HostSeed(id.device), WriterFor(id.device, [16]byte(v.bytes(t, "instance-nonce")))
 	for key, got := range map[string][]byte{
 		"tag": e.tag[:], "data-key": e.data.slice(), "control-key": e.control.slice(),
 		"previous-secrets-key": e.previous.slice(), "discovery-key": e.discovery.slice(), "mailbox-key": e.mailbox.slice(),

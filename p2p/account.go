@@ -33,6 +33,23 @@ func (a account) hostOf(d encryption.DeviceID, tag encryption.EpochTag, day uint
 	return hostID(keys.HostSeed(d))
 }
 
+// standing says whether this device is out, and whether another one may bring it
+// back: with the recovery words in a freeze, or because it was added in vain.
+func (a account) standing() (out, waits bool) {
+	s := a.id.Standing()
+	return s.State != encryption.StandingMember, s.Frozen || s.State == encryption.StandingOrphaned
+}
+
+// wanted reports whether a device is looked for: a member, and while there are
+// none, whoever may have become one.
+func (a account) wanted(d encryption.DeviceID) bool {
+	if a.member(d) {
+		return true
+	}
+	_, known := a.id.KnownDevice(d)
+	return known && a.id.Standing().Frozen
+}
+
 func (a account) member(d encryption.DeviceID) bool {
 	_, ok := a.id.Member(d)
 	return ok

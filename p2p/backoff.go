@@ -10,6 +10,7 @@ const (
 	configDelay = 30 * time.Second // longest pause for a peer of Config.Peers
 	otherDelay  = 2 * time.Minute  // longest pause for any other
 	outDelay    = time.Hour        // longest pause if one of the two is not a member any more
+	waitDelay   = 20 * time.Second // longest pause of a device that is out and may be brought back
 
 	// stableTime is how long a session lasts before its end counts as news
 	// rather than as one more failure.

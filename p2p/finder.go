@@ -77,17 +77,22 @@ func (f *finder) start() {
 	for _, p := range f.fixed {
 		f.learn(f.placeOf(p), configured, p.addr)
 	}
+	f.recall()
+	if f.watcher != nil {
+		f.h.spawn(func() { f.watcher.run(f.h.ctx) })
+	}
+}
+
+// recall begins to dial the devices whose addresses are remembered.
+func (f *finder) recall() {
 	entries, err := f.h.book.Load()
 	if err != nil {
 		f.h.log.Warn("remembered addresses are not available", "err", err)
 	}
 	for _, e := range entries {
-		if f.h.account.member(e.Device) {
+		if f.h.account.wanted(e.Device) {
 			f.learn(place{device: e.Device}, remembered, e.addrs()...)
 		}
-	}
-	if f.watcher != nil {
-		f.h.spawn(func() { f.watcher.run(f.h.ctx) })
 	}
 }
 

@@ -106,7 +106,7 @@ func newHost(c *Config) *Host {
 	rand.Read(run[:]) // never fails, see crypto/rand
 	h := &Host{
 		account: account{c.Identity}, log: c.logger(), admit: c.Admit, book: c.Book,
-		sessions: newSessions(c.Identity.Device(), binary.BigEndian.Uint64(run[:])),
+		sessions: newSessions(c.Identity.Device, binary.BigEndian.Uint64(run[:])),
 		conns:    map[transport.CapableConn]struct{}{}, clock: c.clock.orReal(), checks: c.checks,
 	}
 	if h.book == nil {

@@ -39,6 +39,7 @@ type names struct {
 	looked    []service         // of other hosts, newest epoch first
 	known     map[peer.ID]alias // of all members, this device included
 	out       bool              // this device is not a member
+	waits     bool              // it is out, and another one may bring it back
 }
 
 // A moment is what names depend on.
@@ -91,7 +92,7 @@ func (a account) names(now time.Time, last *names) (*names, error) {
 	if last != nil && n.equal(&last.moment) {
 		return last, nil
 	}
-	n.out = a.id.Standing().State != encryption.StandingMember
+	n.out, n.waits = a.standing()
 	for _, tag := range n.served {
 		keys, err := a.id.DayKeys(tag, n.day)
 		if err != nil {

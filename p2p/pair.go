@@ -30,7 +30,7 @@ var errSuperseded = errors.New("another stream of this pair is in use")
 // "One stream per pair"). So there is no moment at which each side prefers
 // another stream, and none at which both drop the last one.
 type sessions struct {
-	self encryption.DeviceID
+	self func() encryption.DeviceID
 	run  uint64
 
 	mu       sync.Mutex
@@ -48,7 +48,7 @@ type pairing struct {
 	verdict stamp // of the decision
 }
 
-func newSessions(self encryption.DeviceID, run uint64) *sessions {
+func newSessions(self func() encryption.DeviceID, run uint64) *sessions {
 	return &sessions{
 		self: self, run: run, ready: make(chan struct{}, 1),
 		live: map[encryption.DeviceID]*pairing{}, settling: map[encryption.DeviceID]int{},
@@ -57,7 +57,8 @@ func newSessions(self encryption.DeviceID, run uint64) *sessions {
 
 // decides reports whether this device is the one that decides for the pair.
 func (t *sessions) decides(other encryption.DeviceID) bool {
-	return bytes.Compare(t.self[:], other[:]) < 0
+	self := t.self()
+	return bytes.Compare(self[:], other[:]) < 0
 }
 
 // settle begins the choice for a new stream: holds says that this side has

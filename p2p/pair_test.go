@@ -43,9 +43,9 @@ var lowID, highID = encryption.DeviceID{1}, encryption.DeviceID{2}
 func (w *world) restart(low bool) {
 	w.runs++
 	if low {
-		w.low = newSessions(lowID, w.runs)
+		w.low = newSessions(itself(lowID), w.runs)
 	} else {
-		w.high = newSessions(highID, w.runs)
+		w.high = newSessions(itself(highID), w.runs)
 	}
 	for _, s := range w.streams {
 		w.end(s, low)
@@ -211,4 +211,8 @@ func indices(n int) []int {
 		out[i] = i
 	}
 	return out
+}
+
+func itself(d encryption.DeviceID) func() encryption.DeviceID {
+	return func() encryption.DeviceID { return d }
 }

@@ -30,7 +30,8 @@ func (h *Host) keepCurrent() {
 
 // Refresh makes the host follow its Identity: call it when operations or epochs
 // were admitted. When it returns, the streams of devices that are not members have
-// ended; if this device is none, all have, and the host dials once an hour only.
+// ended; if this device is none, all have, and the host dials once an hour only,
+// or every few seconds as long as another one may bring it back.
 // Other streams stay. Names and the host key change where they have to, as they
 // also do every day. The host calls it by itself within a minute, and when Admit
 // has returned. It does nothing while nothing has changed.
@@ -50,6 +51,9 @@ func (h *Host) Refresh() {
 	}
 	h.noteStanding(n, last)
 	h.endRemoved()
+	if n.waits && !last.waits {
+		h.finder.recall() // in a freeze, nobody that was looked for is left
+	}
 	if n.members != last.members || !n.sameEpochs(last) {
 		h.finder.wakeAll()
 	}

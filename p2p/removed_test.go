@@ -157,6 +157,58 @@ func TestMemberLearnsThatItIsOut(t *testing.T) {
 	nobody(t, b)
 }
 
+// TestFrozenDeviceLooksForOthers: of two that removed each other, the words bring
+// one back, which does not look for the other any more. So the other one has to,
+// where it has met it before.
+func TestFrozenDeviceLooksForOthers(t *testing.T) {
+	first, words := p2ptest.Found(t)
+	ids := []*encryption.Identity{first, p2ptest.Add(t, first, "device 2")}
+	p2ptest.Remove(t, ids[0], ids[1].Device())
+	p2ptest.Remove(t, ids[1], ids[0].Device())
+	admitted := make(chan int, 10)
+	admit := func(id *encryption.Identity) func([][]byte) {
+		return func(ops [][]byte) {
+			added, err := id.Admit(ops...)
+			if err != nil {
+				t.Error(err)
+			}
+			admitted <- len(added)
+		}
+	}
+	a := p2ptest.Listen(t, ids[0], &p2p.Config{Admit: admit(ids[0])})
+	book := bookOf(t, map[*encryption.Identity]*p2p.Host{ids[0]: a})
+	pauses, fire := make(chan time.Duration, 100), make(chan time.Time)
+	conf := &p2p.Config{Book: book, Admit: admit(ids[1])}
+	conf.SetClock(time.Now, func(d time.Duration) <-chan time.Time {
+		pauses <- d
+		return fire
+	})
+	b := p2ptest.Listen(t, ids[1], conf)
+	nobody(t, b)
+	p2ptest.Tell(t, ids[0], ids[1]) // as when the first had dialled
+	b.Refresh()
+	<-admitted // the first hears that it was removed as well
+	ops, err := ids[0].PrepareRecoveryRemove(words, ids[1].Device(), encryption.Hash{}, nil, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ids[0].Admit(ops...); err != nil {
+		t.Fatal(err)
+	}
+	if d := <-pauses; d > time.Minute {
+		t.Errorf("dials again after %v", d)
+	}
+	for heard := 0; heard == 0; {
+		select {
+		case fire <- time.Time{}:
+		case heard = <-admitted:
+		}
+	}
+	if s := ids[1].Standing(); s.State != encryption.StandingRemoved || s.Frozen {
+		t.Errorf("it stands %+v", s)
+	}
+}
+
 // TestRefreshEndsStreamsOfRemovedDevices, and no others; and all, when this device
 // is the one that is out.
 func TestRefreshEndsStreamsOfRemovedDevices(t *testing.T) {

@@ -187,11 +187,16 @@ func (t *target) run() {
 }
 
 // pause is how long to wait after an attempt: hardly, if the other end did not
-// know the epoch and there are more; long, if one of the two is out.
+// know the epoch and there are more; long, if one of the two is out, but not if
+// this one hopes to be brought back.
 func (t *target) pause(err error) time.Duration {
-	if isOut(err) || t.f.h.current.Load().out {
+	if n := t.f.h.current.Load(); isOut(err) || n.out {
 		t.backoff.tries++
-		return outDelay/2 + time.Duration(t.random.Int64N(int64(outDelay/2)))
+		longest := outDelay
+		if n.waits {
+			longest = waitDelay
+		}
+		return longest/2 + time.Duration(t.random.Int64N(int64(longest/2)))
 	}
 	if errors.Is(err, errHello) && t.epoch > 0 && t.quick < maxQuick {
 		t.quick++
@@ -219,7 +224,7 @@ func (t *target) over() bool {
 	case device.IsZero():
 		return t.backoff.tries >= strangerTries
 	}
-	return t.at.device.IsZero() || !t.f.h.account.member(device)
+	return t.at.device.IsZero() || !t.f.h.account.wanted(device)
 }
 
 // try dials once if nobody there is connected and there is an address.

@@ -42,6 +42,7 @@ func (l *loop) loadRoster() error {
 	if _, err := l.r.id.Admit(ops...); err != nil {
 		return fmt.Errorf("stored membership: %w", errors.Join(ErrDamaged, err))
 	}
+	l.r.id.Adopt()
 	if err := l.r.id.ImportKeys(keys...); err != nil {
 		return fmt.Errorf("stored keys: %w", errors.Join(ErrDamaged, err))
 	}
@@ -51,7 +52,6 @@ func (l *loop) loadRoster() error {
 	if err := l.saveRoster(); err != nil {
 		return err
 	}
-	l.core.Refresh()
 	l.standing = l.r.id.Standing()
 	return nil
 }
@@ -237,6 +237,9 @@ func (l *loop) addRoster(p roster) error {
 		keyErr = l.r.id.ImportKeys(p.key)
 	}
 	added, admitErr := l.r.id.Admit(p.ops...)
+	if l.r.id.Adopt() {
+		l.adopt()
+	}
 	records, epochErr := l.r.id.AdmitEpochs(p.records...)
 	refused := errors.Join(keyErr, admitErr, epochErr)
 	if err := l.saveRoster(); err != nil {

@@ -101,10 +101,12 @@ func (r *Replica) ReplaceWords(ctx context.Context, old, next encryption.Recover
 }
 
 // ReaddDevice adds a device again whose add had become void because a removed
-// device had made it. It has a new id, and finds it when it hears of it.
+// device had made it. It has a new id, which is returned, and goes by it when it
+// hears of it. Errors: encryption.ErrUnknownDevice, encryption.ErrNotOrphaned,
+// encryption.ErrRemoved for a device that was removed itself.
 func (r *Replica) ReaddDevice(ctx context.Context, device encryption.DeviceID) (encryption.DeviceID, error) {
 	old, _ := r.id.KnownDevice(device)
-	err := r.keep(ctx, "add device "+device.String()+" again", func(id *encryption.Identity, now time.Time) (roster, error) {
+	err := r.keep(ctx, "readd", func(id *encryption.Identity, now time.Time) (roster, error) {
 		op, err := id.PrepareReadd(device, now)
 		return roster{ops: [][]byte{op}}, err
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/starling-sync/starling/crdt/account"
 	"github.com/starling-sync/starling/crdt/change"
 	"github.com/starling-sync/starling/crdt/model"
+	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/internal/core"
 	"github.com/starling-sync/starling/replica/store"
 )
@@ -20,7 +21,9 @@ import (
 // that are used. So its device becomes another writer: at Open where the store
 // itself can tell, and otherwise when another device tells what it knows, which
 // is before anything is sealed for that one. What was sealed before is then the
-// log of a writer like any other, and what is missing of it is fetched.
+// log of a writer like any other, and what is missing of it is fetched. The same
+// happens to a device that was added to the account again, whose writers so far
+// belong to the id that it had before.
 
 // errRewound says what has happened, for people.
 var errRewound = errors.New("this directory is a copy or was restored: it writes under a new identity from now on")
@@ -31,8 +34,11 @@ type loser interface{ Lost() error }
 // openPlace returns why the store is not the one that was written to last, or
 // nothing. That is made durable before anything else is, because what tells it
 // may be gone then.
-func (r *Replica) openPlace() (string, error) {
+func (r *Replica) openPlace(f formatRecord) (string, error) {
 	s := r.config.Store
+	if f.Device != [16]byte(r.id.Device()) && !r.id.Was(f.Device) {
+		return "", ErrWrongAccount
+	}
 	var reason string
 	if _, err := get(s, tableMeta, keyRewound, &reason); err != nil {
 		return "", err
@@ -97,12 +103,19 @@ func (l *loop) renew() error {
 	return err
 }
 
+// adopt follows the identity to the id that it has adopted, under which nothing
+// was written yet.
+func (l *loop) adopt() {
+	l.stale, l.due = true, true
+	l.config.Log.Warn("this device was added to the account again", "device", l.r.id.Device())
+}
+
 func (l *loop) renewIn(g *group) error {
-	author := core.Author{Device: l.author.Device}
+	author := core.Author{Device: l.r.id.Device()}
 	if _, err := io.ReadFull(l.config.Random, author.Nonce[:]); err != nil {
 		return err
 	}
-	author.Writer = l.r.id.WriterFor(author.Nonce)
+	author.Writer = encryption.WriterFor(author.Device, author.Nonce)
 	if err := l.docs.begin(&g.batch); err != nil {
 		return err
 	}
@@ -113,6 +126,7 @@ func (l *loop) renewIn(g *group) error {
 		return err
 	}
 	g.batch.Put(tableMeta, keyCounters, encode(g.next))
+	g.batch.Put(tableMeta, keyFormat, encode(l.r.format()))
 	g.batch.Put(tableMeta, keyInstance, author.Nonce[:])
 	g.batch.Put(tableMeta, keyAnnounced, encode(announcedRecord(nil)))
 	g.batch.Delete(tableMeta, keyRewound)

@@ -150,85 +150,106 @@ func (r *Replica) deliver(ev linkEvent) error {
 
 // load reads what the loop starts from.
 func (r *Replica) load() (*loop, error) {
-	s := r.config.Store
-	nonce, moved, err := r.openFormat()
+	f, nonce, err := r.openFormat()
 	if err != nil {
 		return nil, err
 	}
-	chains, announced, err := loadLedger(s)
-	if err != nil {
-		return nil, err
-	}
-	prints, err := openFingerprint(s, r.config.Log)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.reserveEvents(); err != nil {
-		return nil, err
-	}
-	author := core.Author{Writer: r.id.WriterFor(nonce), Device: r.id.Device(), Nonce: nonce}
-	ledger := core.NewLedger(r.id, chains, announced)
 	l := &loop{
-		r: r, config: r.config, author: author,
-		core:      core.New(r.id, ledger, author),
-		docs:      newDocuments(s, [32]byte(r.id.Account()), crdt.Writer(author.Writer), prints),
-		links:     map[core.SessionID]*link{},
-		print:     prints.root(),
-		saved:     map[[32]byte]bool{},
-		comparing: map[[8]byte]*comparison{},
+		r: r, config: r.config,
+		links: map[core.SessionID]*link{}, saved: map[[32]byte]bool{}, comparing: map[[8]byte]*comparison{},
 	}
-	l.docs.remake = l.remake
-	l.docs.reload = func() (*fingerprint, error) { return openFingerprint(s, r.config.Log) }
 	if err := l.loadRoster(); err != nil {
 		return nil, err
 	}
-	if _, err := get(s, tableMeta, keyEpoch, &l.epoch); err != nil {
+	moved, err := r.openPlace(f)
+	if err != nil {
 		return nil, err
 	}
-	_, err = get(s, tableMeta, keyCounters, &l.counters)
-	l.core.SetBacklog(l.backlog())
-	if err == nil && moved != "" {
-		l.rewind(moved)
-		_ = l.renew() // the person was told, and it is tried again
+	if err := l.loadContent(f, nonce); err != nil {
+		return nil, err
 	}
-	return l, err
+	if moved != "" {
+		l.rewind(moved)
+	} else if f != r.format() {
+		l.adopt()
+	}
+	_ = l.renew() // the person was told, and it is tried again
+	return l, nil
+}
+
+// loadContent reads all but the roster. The author is the one that has written so
+// far, also when its device goes by another id now.
+func (l *loop) loadContent(f formatRecord, nonce [16]byte) error {
+	r, s := l.r, l.config.Store
+	chains, announced, err := loadLedger(s)
+	if err != nil {
+		return err
+	}
+	prints, err := openFingerprint(s, r.config.Log)
+	if err != nil {
+		return err
+	}
+	if err := r.reserveEvents(); err != nil {
+		return err
+	}
+	l.author = core.Author{Device: encryption.DeviceID(f.Device), Nonce: nonce}
+	l.author.Writer = encryption.WriterFor(l.author.Device, nonce)
+	l.core = core.New(r.id, core.NewLedger(r.id, chains, announced), l.author)
+	l.docs = newDocuments(s, [32]byte(r.id.Account()), crdt.Writer(l.author.Writer), prints)
+	l.docs.remake = l.remake
+	l.docs.reload = func() (*fingerprint, error) { return openFingerprint(s, r.config.Log) }
+	l.print = prints.root()
+	if _, err := get(s, tableMeta, keyEpoch, &l.epoch); err != nil {
+		return err
+	}
+	if _, err := get(s, tableMeta, keyCounters, &l.counters); err != nil {
+		return err
+	}
+	l.core.SetBacklog(l.backlog())
+	return nil
 }
 
 // openFormat checks whose store this is, and begins it if it is new. It
-// returns the instance nonce, which lives as long as the database, and why it
-// must not be written under any more, if so.
-func (r *Replica) openFormat() (nonce [16]byte, moved string, err error) {
+// returns the instance nonce, which lives as long as the database.
+func (r *Replica) openFormat() (f formatRecord, nonce [16]byte, err error) {
 	s := r.config.Store
-	var f formatRecord
 	found, err := get(s, tableMeta, keyFormat, &f)
 	if err != nil {
-		return nonce, "", err
+		return f, nonce, err
 	}
-	mine := formatRecord{Version: formatVersion, Account: [32]byte(r.id.Account()), Device: [16]byte(r.id.Device())}
 	if !found {
-		if _, err := io.ReadFull(r.config.Random, nonce[:]); err != nil {
-			return nonce, "", err
-		}
-		b := &store.Batch{}
-		b.Put(tableMeta, keyFormat, encode(mine))
-		b.Put(tableMeta, keyInstance, nonce[:])
-		if len(r.config.Place) > 0 {
-			b.Put(tableMeta, keyPlace, r.config.Place)
-		}
-		return nonce, "", s.Commit(b)
+		return r.beginFormat()
 	}
 	if f.Version != formatVersion {
-		return nonce, "", fmt.Errorf("the store has format %d, this program knows %d: %w", f.Version, formatVersion, store.ErrNewer)
+		return f, nonce, fmt.Errorf("the store has format %d, this program knows %d: %w", f.Version, formatVersion, store.ErrNewer)
 	}
-	if f != mine {
-		return nonce, "", ErrWrongAccount
+	if f.Account != [32]byte(r.id.Account()) {
+		return f, nonce, ErrWrongAccount
 	}
 	b, err := s.Get(tableMeta, keyInstance)
 	if err != nil || len(b) != len(nonce) {
-		return nonce, "", fmt.Errorf("instance record: %w", errors.Join(ErrDamaged, err))
+		return f, nonce, fmt.Errorf("instance record: %w", errors.Join(ErrDamaged, err))
 	}
-	moved, err = r.openPlace()
-	return [16]byte(b), moved, err
+	return f, [16]byte(b), nil
+}
+
+func (r *Replica) beginFormat() (f formatRecord, nonce [16]byte, err error) {
+	if _, err := io.ReadFull(r.config.Random, nonce[:]); err != nil {
+		return f, nonce, err
+	}
+	f = r.format()
+	b := &store.Batch{}
+	b.Put(tableMeta, keyFormat, encode(f))
+	b.Put(tableMeta, keyInstance, nonce[:])
+	if len(r.config.Place) > 0 {
+		b.Put(tableMeta, keyPlace, r.config.Place)
+	}
+	return f, nonce, r.config.Store.Commit(b)
+}
+
+// format is the record of this device's store.
+func (r *Replica) format() formatRecord {
+	return formatRecord{Version: formatVersion, Account: [32]byte(r.id.Account()), Device: [16]byte(r.id.Device())}
 }
 
 func loadLedger(s store.Store) (map[encryption.WriterID]encryption.Chain, map[encryption.WriterID]uint64, error) {

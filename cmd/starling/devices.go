@@ -11,7 +11,7 @@ import (
 
 func (a *app) devicesCommand() *cobra.Command {
 	return group("devices", "List, rename and remove the devices of the account",
-		a.devicesListCommand(), a.devicesRenameCommand(), a.devicesRemoveCommand())
+		a.devicesListCommand(), a.devicesRenameCommand(), a.devicesRemoveCommand(), a.devicesReaddCommand())
 }
 
 func (a *app) devicesListCommand() *cobra.Command {

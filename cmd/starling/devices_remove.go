@@ -152,6 +152,22 @@ func (n deviceNames) of(id string) string {
 	return id
 }
 
+func (a *app) devicesReaddCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "readd ID", Short: "Add a device again that a removed one had added", Args: cobra.ExactArgs(1),
+		Long: "Add a device again that had been added by one which was out already, unknown to both:\nstarling status on it says that it is orphaned, and its id. It keeps its keys, gets\nanother id, and brings what it wrote meanwhile.",
+		RunE: a.does(func(ctx context.Context, args []string) error {
+			return a.withKeeper(ctx, func(api keeperAPI) error {
+				d, err := api.ReaddDevice(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				return a.report(client.DeviceOf(d), "Added %s again, as %s.", d.Name, d.ID)
+			})
+		}),
+	}
+}
+
 func (a *app) rotateCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "rotate", Short: "Begin a new content epoch", Args: cobra.NoArgs,

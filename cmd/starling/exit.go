@@ -50,7 +50,7 @@ var exits = map[client.Code]exit{
 	client.CodeTooLarge:     {13, "over a limit"},
 	client.CodeNotMember:    {14, "this device, or the one named, is not in the account"},
 	client.CodeExists:       {15, "the directory holds an account already, or the file exists"},
-	client.CodeRateLimited:  {16, "too many invites or event streams; try again later"},
+	client.CodeRateLimited:  {16, "too many invites, changes of the account or event streams; try again later"},
 	client.CodeKeyReused:    {17, "an idempotency key was used for another request"},
 	codeDifferent:           {18, "replicas that should be equal are not"},
 	codeInterrupted:         {130, "interrupted before it was done"},
@@ -135,7 +135,7 @@ var causes = []struct {
 	// store which it does not fit is another one, or has lost its own.
 	{client.CodeDamaged, []error{replica.ErrDamaged, encryption.ErrDamaged, encryption.ErrBackup, store.ErrWrongKey}},
 	{client.CodeExists, []error{encryption.ErrExists}},
-	{client.CodeNotFound, []error{replica.ErrNotFound, encryption.ErrNoIdentity, os.ErrNotExist}},
+	{client.CodeNotFound, []error{replica.ErrNotFound, encryption.ErrUnknownDevice, encryption.ErrNoIdentity, os.ErrNotExist}},
 	{client.CodeRateLimited, []error{encryption.ErrTooManyInvites, encryption.ErrTooSoon, encryption.ErrOperationRate}},
 	{client.CodeLinkFailed, []error{
 		encryption.ErrTicketMalformed, encryption.ErrTicketVersion, encryption.ErrTicketMistyped,
@@ -145,7 +145,7 @@ var causes = []struct {
 	}},
 	{client.CodeNotMember, []error{replica.ErrNotMember, encryption.ErrNotMember, encryption.ErrRemoved}},
 	{client.CodeTooLarge, []error{encryption.ErrTooLarge, encryption.ErrTooManyDevices, encryption.ErrTooManyOperations}},
-	{client.CodeBadRequest, []error{replica.ErrBadEdit, p2p.ErrListenAddr, p2p.ErrPeerAddr, encryption.ErrMalformed, encryption.ErrUnsupported}},
+	{client.CodeBadRequest, []error{replica.ErrBadEdit, encryption.ErrNotOrphaned, p2p.ErrListenAddr, p2p.ErrPeerAddr, encryption.ErrMalformed, encryption.ErrUnsupported}},
 	{client.CodeUnreachable, []error{p2p.ErrUnreachable, p2p.ErrClosed, replica.ErrClosed, context.DeadlineExceeded}},
 }
 

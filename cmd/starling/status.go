@@ -30,7 +30,7 @@ func (a *app) printStatus(s *model.Status) error {
 	c := s.Counts
 	rows := [][]string{
 		{"account", s.Account},
-		{"standing", string(s.Standing)},
+		{"standing", standingOf(s)},
 		{"fingerprint", s.Fingerprint},
 		{"frontier", s.Frontier},
 		{"holds", strings.Join([]string{
@@ -47,6 +47,19 @@ func (a *app) printStatus(s *model.Status) error {
 		rows = append(rows, []string{"peer", p.Name + ": " + peerState(&p)})
 	}
 	return a.table([]string{"device", fmt.Sprintf("%s (%s)", s.Name, s.Device)}, rows, "")
+}
+
+// standingOf says how this device stands, and what to do about it.
+func standingOf(s *model.Status) string {
+	switch s.Standing {
+	case model.StandingRemoved:
+		return "removed: it gets nothing that is written now, and cannot write"
+	case model.StandingOrphaned:
+		return "orphaned: a device that was out had added it; on another device run\nstarling devices readd " + s.Device
+	case model.StandingFrozen:
+		return "frozen: the devices removed each other; on the one that stays run starling recover"
+	}
+	return string(s.Standing)
 }
 
 func peerState(p *model.Peer) string {

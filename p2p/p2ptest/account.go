@@ -15,10 +15,7 @@ func unlock() encryption.Unlock { return encryption.UnlockKey(make([]byte, 32)) 
 // added by the first. The identities live in the test's temporary directories.
 func Account(t testing.TB, n int) []*encryption.Identity {
 	t.Helper()
-	first, _, err := encryption.Create(t.TempDir(), unlock(), &encryption.CreateOptions{Name: "device 1", Now: time.Now()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	first, _ := Found(t)
 	ids := []*encryption.Identity{first}
 	for len(ids) < n {
 		ids = append(ids, Add(t, first, fmt.Sprintf("device %d", len(ids)+1)))
@@ -29,6 +26,16 @@ func Account(t testing.TB, n int) []*encryption.Identity {
 		}
 	}
 	return ids
+}
+
+// Found makes an account of one device.
+func Found(t testing.TB) (*encryption.Identity, encryption.RecoveryWords) {
+	t.Helper()
+	first, words, err := encryption.Create(t.TempDir(), unlock(), &encryption.CreateOptions{Name: "device 1", Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return first, words
 }
 
 // Add makes a new device and adds it by sponsor. The other members have not

@@ -46,7 +46,7 @@ func forged(forger, victim *host, c encryption.Chain, how string, deps []encrypt
 		signer = identity("z", "")
 		content.Device = signer.Device()
 		content.Nonce, content.Seq, content.Previous = [16]byte{1}, 1, encryption.Hash{}
-		content.Writer = signer.WriterFor(content.Nonce)
+		content.Writer = encryption.WriterFor(signer.Device(), content.Nonce)
 	case "chain": // by the writer itself
 		signer = victim.id
 		content.Previous = encryption.Hash{0xba, 0xd0}

@@ -111,7 +111,7 @@ func (h *host) renew() {
 	h.renewals++
 	nonce := sha256.Sum256(fmt.Append(nil, h.name, h.renewals))
 	h.author.Nonce = [16]byte(nonce[:])
-	h.author.Writer = h.id.WriterFor(h.author.Nonce)
+	h.author.Writer = encryption.WriterFor(h.id.Device(), h.author.Nonce)
 	h.net.names[h.author.Writer] = h.name + strings.Repeat("'", h.renewals)
 	h.disk.author, h.disk.since, h.disk.announced = h.author, h.disk.sealed, nil
 	h.rewound, h.unaware = false, false

@@ -63,7 +63,7 @@ func (n *network) add(name string, id *encryption.Identity, nonce string) *host 
 		perEntry: 1, perGroup: 4,
 	}
 	copy(h.author.Nonce[:], nonce)
-	h.author.Device, h.author.Writer = id.Device(), id.WriterFor(h.author.Nonce)
+	h.author.Device, h.author.Writer = id.Device(), encryption.WriterFor(id.Device(), h.author.Nonce)
 	if n.names[h.author.Writer] == "" {
 		n.names[h.author.Writer] = name
 	}

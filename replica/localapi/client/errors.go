@@ -25,7 +25,7 @@ const (
 	CodeTooLarge     Code = "too-large"     // over a limit
 	CodeNotMember    Code = "not-member"    // this device, or the one named, is not in the account
 	CodeExists       Code = "exists"        // init or join over an existing account
-	CodeRateLimited  Code = "rate-limited"  // too many invites, or event streams at once
+	CodeRateLimited  Code = "rate-limited"  // too many invites or changes of the account, or event streams at once
 	CodeKeyReused    Code = "key-reused"    // the idempotency key was used for another request
 )
 

@@ -30,6 +30,9 @@ type Config struct {
 	// Default: what tells the directory of the default store from any other;
 	// with a Store, nil, and nothing is noticed.
 	Place []byte
+	// Generation notices that an older state of the store was put back in its
+	// place. Default: nil, that is left to what the other devices know.
+	Generation Generation
 	// Log takes what an operator should see. Default: nothing is logged.
 	Log *slog.Logger
 	// Clock is the source of the stamps of edits. Default: time.Now.

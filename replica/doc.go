@@ -24,8 +24,9 @@
 // A store that is a copy, was put back from a backup, or has lost its end must
 // not write on under its writer id, because it does not know which numbers are
 // used. It becomes another writer (renew.go): at Open if it lives at another
-// place than before or says that it has lost its end, and otherwise when another
-// device tells what it knows, before anything is sealed for that one.
+// place than before, says that it has lost its end, or is older than a number
+// outside of it (generation.go), and otherwise when another device tells what it
+// knows, before anything is sealed for that one.
 //
 // The roster (members.go) is who belongs to the account and which keys they
 // share: membership operations, epoch records, and the keys of this device. It

@@ -47,29 +47,39 @@ func (r *Replica) openPlace(f formatRecord) (string, error) {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return "", err
 	}
-	if reason != "" {
-		return reason, nil
+	inside, outside, err := r.generations()
+	if err != nil {
+		return "", err
 	}
 	b := &store.Batch{}
-	if reason = r.moved(known); reason != "" {
-		b.Put(tableMeta, keyRewound, encode(reason))
-	} else if len(known) == 0 && len(r.config.Place) > 0 {
-		b.Put(tableMeta, keyPlace, r.config.Place)
+	r.putGeneration(b)
+	if reason == "" {
+		if reason = r.moved(known, inside < outside); reason != "" {
+			b.Put(tableMeta, keyRewound, encode(reason))
+		} else if len(known) == 0 && len(r.config.Place) > 0 {
+			b.Put(tableMeta, keyPlace, r.config.Place)
+		}
 	}
 	if b.Len() == 0 {
-		return "", nil
+		return reason, nil
 	}
-	if err := s.Commit(b); err != nil && !errors.Is(err, ErrDiskFull) {
+	switch err := s.Commit(b); {
+	case err == nil:
+		r.saveGeneration()
+	case !errors.Is(err, ErrDiskFull):
 		return "", fmt.Errorf("note that the store is another: %w", err)
 	}
 	return reason, nil
 }
 
 // moved returns what tells a store from the one that was at a known place.
-func (r *Replica) moved(known []byte) string {
+func (r *Replica) moved(known []byte, older bool) string {
 	var reasons []string
 	if len(known) > 0 && len(r.config.Place) > 0 && !bytes.Equal(known, r.config.Place) {
 		reasons = append(reasons, "it is at another place than it was")
+	}
+	if older {
+		reasons = append(reasons, "it is older than the one that was used last")
 	}
 	if l, ok := r.config.Store.(loser); ok && l.Lost() != nil {
 		reasons = append(reasons, l.Lost().Error())

@@ -39,6 +39,8 @@ type Replica struct {
 	workers  sync.WaitGroup     // the loop and the accepting goroutine
 	links    sync.WaitGroup     // readers and writers of links
 
+	generation uint64 // of the store; 0 if nobody remembers it; of Open and Close
+
 	mu        sync.Mutex
 	lastHeard map[encryption.DeviceID]time.Time // guarded by mu
 }
@@ -91,6 +93,7 @@ func (r *Replica) Close() error {
 		close(r.stop)
 		r.workers.Wait()
 		r.links.Wait()
+		r.endGeneration()
 		r.closeErr = errors.Join(netErr, r.config.Store.Close())
 	})
 	return r.closeErr

@@ -43,7 +43,7 @@ type engine struct {
 var _ client.API = (*engine)(nil)
 
 func openEngine(ctx context.Context, dir string, c *engineConfig) (*engine, error) {
-	rc := &replica.Config{Identity: c.Identity, Log: c.Log}
+	rc := &replica.Config{Identity: c.Identity, Log: c.Log, Generation: generationOf(dir)}
 	if c.Offline {
 		r, err := replica.Open(dir, rc)
 		if err != nil {

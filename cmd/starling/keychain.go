@@ -102,8 +102,10 @@ func forgetKeychainKey(dir string) error {
 	} else if err != nil {
 		return err
 	}
-	if err := keyring.Delete(keychainService, entry); err != nil && !errors.Is(err, keyring.ErrNotFound) {
-		return fmt.Errorf("keychain: %w", err)
+	for _, e := range []string{entry, entry + numberSuffix} {
+		if err := keyring.Delete(keychainService, e); err != nil && !errors.Is(err, keyring.ErrNotFound) {
+			return fmt.Errorf("keychain: %w", err)
+		}
 	}
 	return os.Remove(filepath.Join(dir, keychainName))
 }

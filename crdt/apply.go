@@ -11,8 +11,17 @@ import (
 // history is what is known of the changes in a document, on top of base.
 type history struct {
 	base  *history
-	known map[Hash]uint64 // start operation
+	known map[Hash]past
 	last  map[Writer]lastChange
+	sites map[Writer][]site // of the operations, ascending
+}
+
+// past is what is kept of a change.
+type past struct {
+	writer Writer
+	seq    uint64
+	lastOp uint64
+	deps   []Hash
 }
 
 // lastChange is the latest change of a writer.
@@ -22,20 +31,21 @@ type lastChange struct {
 }
 
 func newHistory(base *history) *history {
-	return &history{base: base, known: map[Hash]uint64{}, last: map[Writer]lastChange{}}
+	return &history{base: base, known: map[Hash]past{}, last: map[Writer]lastChange{}, sites: map[Writer][]site{}}
 }
 
 func (h *history) add(c *Change) {
-	h.known[c.Hash] = c.StartOp
+	h.known[c.Hash] = past{writer: c.Actor, seq: c.Seq, lastOp: c.LastOp(), deps: c.Deps}
 	h.last[c.Actor] = lastChange{c.Seq, c.Hash}
+	h.sites[c.Actor] = append(h.sites[c.Actor], sitesOf(c)...)
 }
 
-// start returns the start operation of a change.
-func (h *history) start(hash Hash) (start uint64, ok bool) {
-	if start, ok = h.known[hash]; !ok && h.base != nil {
-		return h.base.start(hash)
+// change returns what is kept of a change.
+func (h *history) change(hash Hash) (p past, ok bool) {
+	if p, ok = h.known[hash]; !ok && h.base != nil {
+		return h.base.change(hash)
 	}
-	return start, ok
+	return p, ok
 }
 
 // of returns the latest change of a writer, zero if there is none.
@@ -59,15 +69,15 @@ func (h *history) admits(c *Change) error {
 		return fmt.Errorf("the writer's previous change %s is no dependency", last.hash)
 	}
 	for _, dep := range c.Deps {
-		start, ok := h.start(dep)
+		p, ok := h.change(dep)
 		if !ok {
 			return fmt.Errorf("dependency %s: %w", dep, ErrMissing)
 		}
-		if c.StartOp < start {
-			return fmt.Errorf("start operation %d is below that of its dependency %s", c.StartOp, dep)
+		if c.StartOp <= p.lastOp {
+			return fmt.Errorf("start operation %d is not above those of its dependency %s", c.StartOp, dep)
 		}
 	}
-	return nil
+	return h.resolves(c)
 }
 
 // loadHistory reads the changes of the core into d.history.
@@ -104,8 +114,10 @@ func (d *Document) Has(h Hash) bool {
 // Apply takes in changes in causal order and skips those that it has. It
 // returns how many were new. Before anything reaches Automerge all of them
 // are checked: dependencies present, sequence numbers of each writer without
-// gap or repetition. Errors wrap ErrMissing or ErrConflict for these; when
-// an error wraps ErrBroken, the document must be dropped.
+// gap or repetition, and everything that an operation refers to there, of the
+// right kind, and in the change's past. Errors wrap ErrMissing or ErrConflict for
+// dependencies and numbers; when an error wraps ErrBroken, the document must be
+// dropped.
 func (d *Document) Apply(changes []Change) (int, error) {
 	if d.broken != nil {
 		return 0, d.broken
@@ -143,7 +155,7 @@ func (d *Document) fresh(changes []Change) ([]*Change, error) {
 	var fresh []*Change
 	for i := range changes {
 		c := &changes[i]
-		if _, have := ahead.start(c.Hash); have {
+		if _, have := ahead.change(c.Hash); have {
 			continue
 		}
 		if err := ahead.admits(c); err != nil {

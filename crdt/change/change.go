@@ -16,8 +16,8 @@ const (
 	MaxDeps     = 64        // direct dependencies
 	MaxActors   = 1024      // other actors that operations refer to
 	MaxColumns  = 64        // column headers
-	MaxMessage  = 1024      // bytes of a commit message
 	MaxCounter  = 1<<32 - 1 // sequence and operation numbers
+	MaxOps      = 1 << 17   // operations; the smallest takes less than a byte
 )
 
 // ActorSize is the length in bytes of an actor id. Automerge allows any.
@@ -67,8 +67,15 @@ type Change struct {
 	// Actors are the other actors that operations refer to, sorted.
 	Actors [][ActorSize]byte
 
-	plain []byte
+	// Len is the number of operations, at least 1.
+	Len uint64
+
+	plain   []byte
+	columns columns
 }
+
+// LastOp is the number of the last operation.
+func (c *Change) LastOp() uint64 { return c.StartOp + c.Len - 1 }
 
 // Plain returns the chunk in its uncompressed form, which is Raw itself
 // unless Raw is compressed. The caller must not change it.
@@ -101,5 +108,8 @@ func parse(raw []byte) (Change, error) {
 	if !bytes.Equal(c.Hash[:checksumSize], f.checksum) {
 		return Change{}, errors.New("checksum does not match the contents")
 	}
-	return c, c.readHeader(body)
+	if err := c.readHeader(body); err != nil {
+		return Change{}, err
+	}
+	return c, c.readOps()
 }

@@ -5,6 +5,8 @@ import (
 	"compress/flate"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -33,10 +35,53 @@ func valid() spec {
 		seq:     []byte{3},
 		start:   []byte{0x80, 0x01},
 		time:    []byte{0x7f},
-		message: []byte("why"),
 		others:  [][]byte{bytes.Repeat([]byte{3}, 16), bytes.Repeat([]byte{9}, 16)},
-		columns: [][3]any{{21, 2, "ab"}, {66, 1, "c"}},
+		columns: columnsOf(validOps()...),
 	}
+}
+
+var (
+	self  = [ActorSize]byte(bytes.Repeat([]byte{7}, 16))
+	third = [ActorSize]byte(bytes.Repeat([]byte{3}, 16))
+	ninth = [ActorSize]byte(bytes.Repeat([]byte{9}, 16))
+)
+
+// validOps has every form of operation.
+func validOps() []Op {
+	text := OpID{130, self}
+	return numbered(
+		Op{Key: "a", Action: Set, Type: Bytes, Value: []byte("xy"), Pred: []OpID{{5, third}, {5, ninth}}},
+		Op{Key: "n", Action: Increment, Type: Int, Value: []byte{0x7f}, Pred: []OpID{{4, self}}},
+		Op{Key: "t", Action: MakeText},
+		Op{Obj: text, Insert: true, Action: Set, Type: Text, Value: []byte("h")},
+		Op{Obj: text, Elem: OpID{131, self}, Insert: true, Action: Set, Type: Text, Value: []byte("é")},
+		Op{Obj: text, Elem: OpID{131, self}, Action: Delete, Pred: []OpID{{131, self}}},
+		Op{Key: "a", Action: Delete, Pred: []OpID{{128, self}}},
+		Op{Key: "c", Action: Set, Type: Counter, Value: []byte{1}},
+	)
+}
+
+// numbered gives operations the ids that they have in valid.
+func numbered(ops ...Op) []Op {
+	for i := range ops {
+		ops[i].ID = OpID{128 + uint64(i), self}
+	}
+	return ops
+}
+
+// columnsOf writes operations of valid, correct or not.
+func columnsOf(ops ...Op) (all [][3]any) {
+	w := newOpWriter(&Change{Actor: self, Actors: [][ActorSize]byte{third, ninth}})
+	for i := range ops {
+		w.op(&ops[i])
+	}
+	written := w.finish()
+	for _, spec := range slices.Sorted(maps.Keys(written)) {
+		if c := written[spec]; len(c) > 0 {
+			all = append(all, [3]any{int(spec), len(c), string(c)})
+		}
+	}
+	return all
 }
 
 func lengthed(out, b []byte) []byte { return append(appendUint(out, uint64(len(b))), b...) }
@@ -101,6 +146,9 @@ func TestParseReadsEveryField(t *testing.T) {
 	if len(c.Deps) != 2 || c.Deps[1][31] != 2 || len(c.Actors) != 2 || c.Actors[1][0] != 9 {
 		t.Errorf("lists read wrong: %+v", c)
 	}
+	if got := slices.Collect(c.Ops()); fmt.Sprint(got) != fmt.Sprint(validOps()) || c.Len != 8 || c.LastOp() != 135 {
+		t.Errorf("%d operations up to %d: %v", c.Len, c.LastOp(), got)
+	}
 	if want := sha256.Sum256(raw[8:]); c.Hash != want {
 		t.Errorf("hash is %s", c.Hash)
 	}
@@ -156,17 +204,16 @@ func TestParseRefuses(t *testing.T) {
 		"time in long form":        {func(s *spec) { s.time = []byte{0xff, 0x7f} }, "time: number not in its shortest"},
 		"time 0 in long form":      {func(s *spec) { s.time = []byte{0x80, 0} }, "time: number not in its shortest"},
 		"time beyond 64 bits":      {func(s *spec) { s.time = append(bytes.Repeat([]byte{0x80}, 9), 1) }, "exceeds 64 bits"},
-		"message not UTF-8":        {func(s *spec) { s.message = []byte{0xff} }, "not UTF-8"},
-		"message too long":         {func(s *spec) { s.message = make([]byte, MaxMessage+1) }, "1025 exceeds 1024"},
+		"a message":                {func(s *spec) { s.message = []byte("why") }, "3 exceeds 0"},
 		"other actors not sorted":  {func(s *spec) { slices.Reverse(s.others) }, "not sorted"},
 		"other actor twice":        {func(s *spec) { s.others[1] = s.others[0] }, "not sorted or repeat"},
 		"other actor is the actor": {func(s *spec) { s.others[0] = s.actor }, "among the other actors"},
 		"other actor short":        {func(s *spec) { s.others[0] = s.others[0][:4] }, "other actor has 4 bytes"},
 		"too many actors":          {func(s *spec) { s.others = filled(MaxActors+1, 16, 8) }, "1025 exceeds 1024"},
-		"column compressed":        {func(s *spec) { s.columns[0][0] = 21 | deflateBit }, "compressed"},
+		"column compressed":        {func(s *spec) { s.columns[0][0] = s.columns[0][0].(int) | deflateBit }, "compressed"},
 		"columns not in order":     {func(s *spec) { slices.Reverse(s.columns) }, "not in order"},
-		"column twice":             {func(s *spec) { s.columns[1][0] = 21 }, "not in order"},
-		"column longer than data":  {func(s *spec) { s.columns[1][1] = 2 }, "columns: want 4 bytes, have 3"},
+		"column twice":             {func(s *spec) { s.columns[1][0] = s.columns[0][0] }, "not in order"},
+		"column longer than data":  {func(s *spec) { s.columns[11][1] = 99 }, "columns: want 99 bytes"},
 		"column too long":          {func(s *spec) { s.columns[1][1] = MaxInflated + 1 }, "column length"},
 		"column number too large":  {func(s *spec) { s.columns[1][0] = 1 << 32 }, "column specification"},
 		"too many columns":         {func(s *spec) { s.columns = make([][3]any, MaxColumns+1); fill(s.columns) }, "65 exceeds 64"},
@@ -284,6 +331,19 @@ func realChanges(t testing.TB) map[string][]byte {
 	return out
 }
 
+// TestMarshalRealChanges writes again what was read.
+func TestMarshalRealChanges(t *testing.T) {
+	for name, raw := range realChanges(t) {
+		c, err := Parse(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again := Marshal(&c, slices.Collect(c.Ops())); !bytes.Equal(again, raw) {
+			t.Errorf("%s is written as %x", name, again)
+		}
+	}
+}
+
 // TestParseRealChanges also compresses them: this core writes none that are.
 func TestParseRealChanges(t *testing.T) {
 	for name, raw := range realChanges(t) {
@@ -333,7 +393,10 @@ func checkParsed(t *testing.T, raw []byte) {
 	if again, err := Parse(c.Plain()); err != nil || again.Hash != c.Hash {
 		t.Fatalf("the plain form is not the same change: %v", err)
 	}
-	if c.Seq == 0 || c.StartOp == 0 || len(c.Deps) > MaxDeps || !slices.IsSortedFunc(c.Deps, Hash.Compare) {
+	if again := Marshal(&c, slices.Collect(c.Ops())); !bytes.Equal(again, c.Plain()) {
+		t.Fatalf("%x is written again as %x", c.Plain(), again)
+	}
+	if c.Len == 0 || c.Len > MaxOps || c.Seq == 0 || c.StartOp == 0 || len(c.Deps) > MaxDeps || !slices.IsSortedFunc(c.Deps, Hash.Compare) {
 		t.Fatalf("accepted beyond the limits: %+v", c)
 	}
 }

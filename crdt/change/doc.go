@@ -1,7 +1,7 @@
-// Package change reads the frame and the header of one Automerge change: the
-// unit that devices exchange. It is pure Go, and it is the gate in front of
-// the Automerge core, which aborts the whole process on some inputs that
-// carry a correct checksum.
+// Package change reads one Automerge change, the unit that devices exchange:
+// its frame, its header, and every operation. It is pure Go, and it is the gate
+// in front of the Automerge core, which aborts the whole process on some inputs
+// that carry a correct checksum.
 //
 // A Change is what Parse accepted: the bytes as they were given (Raw), and
 // what its header says. Its Hash names it everywhere; Deps are the hashes of
@@ -11,10 +11,16 @@
 // Parse is stricter than the format's own description (automerge.org,
 // "Automerge Binary Document Format"): every number must be written in its
 // shortest form, dependencies and actors sorted without repetition, columns
-// in order and not compressed one by one, nothing behind the last column, and
-// every size within the limits below. Whatever the Automerge core writes for
-// a writer of this project passes. The operations inside the columns are not
-// looked at here.
+// in order and not compressed one by one, nothing behind the last column, no
+// message, and every size within the limits below. Operations are of the forms
+// that this project uses and no others: see Op. They refer to earlier numbers
+// only, every actor that is listed is referred to, and the columns have the very
+// bytes that the core writes for these operations: Marshal writes what Parse has
+// read. So whatever the core writes for a writer of this project passes, and
+// there is one way only to write it.
+//
+// What an operation refers to must also be there, in the document that the change
+// follows. That takes the document, so package crdt looks.
 //
 // What stays compatible: a change that was accepted once must be accepted by
 // every later version, because replicas keep changes for years. Limits may

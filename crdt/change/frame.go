@@ -64,9 +64,5 @@ func inflate(deflated []byte) ([]byte, error) {
 // buildChunk writes an uncompressed change chunk.
 func buildChunk(checksum, body []byte) []byte {
 	b := make([]byte, 0, len(magic)+checksumSize+1+maxLEB+len(body))
-	b = append(b, magic[:]...)
-	b = append(b, checksum...)
-	b = append(b, typeChange)
-	b = appendUint(b, uint64(len(body)))
-	return append(b, body...)
+	return appendChunk(append(append(b, magic[:]...), checksum...), body)
 }

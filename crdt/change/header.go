@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"unicode/utf8"
 )
 
 // deflateBit marks a compressed column, which only documents may have.
@@ -14,13 +13,18 @@ const deflateBit = 8
 func (c *Change) readHeader(body []byte) error {
 	r := reader{body}
 	for _, step := range []func(*reader) error{
-		c.readDeps, c.readActor, c.readNumbers, readMessage, c.readActors, readColumns,
+		c.readDeps, c.readActor, c.readNumbers, readMessage, c.readActors, c.readColumns,
 	} {
 		if err := step(&r); err != nil {
 			return err
 		}
 	}
 	return r.end("the last column")
+}
+
+func (c *Change) readColumns(r *reader) (err error) {
+	c.columns, err = readColumns(r)
+	return err
 }
 
 func (c *Change) readDeps(r *reader) error {
@@ -72,15 +76,10 @@ func (c *Change) readNumbers(r *reader) (err error) {
 	return err
 }
 
+// readMessage wants none: nobody would read it, and it would cost bytes.
 func readMessage(r *reader) error {
-	b, err := r.bytes(MaxMessage, "message")
-	if err != nil {
-		return err
-	}
-	if !utf8.Valid(b) {
-		return errors.New("message is not UTF-8")
-	}
-	return nil
+	_, err := r.uint(0, "message length")
+	return err
 }
 
 func (c *Change) readActors(r *reader) error {
@@ -102,32 +101,4 @@ func (c *Change) readActors(r *reader) error {
 		c.Actors = append(c.Actors, id)
 	}
 	return nil
-}
-
-// readColumns reads the column headers and skips the columns.
-func readColumns(r *reader) error {
-	n, err := r.uint(MaxColumns, "number of columns")
-	if err != nil {
-		return err
-	}
-	var total, last uint64
-	for i := range n {
-		spec, err := r.uint(1<<32-1, "column specification")
-		if err != nil {
-			return err
-		}
-		size, err := r.uint(MaxInflated, "column length")
-		if err != nil {
-			return err
-		}
-		if spec&deflateBit != 0 {
-			return fmt.Errorf("column %d is compressed", spec)
-		}
-		if i > 0 && spec <= last {
-			return fmt.Errorf("column %d is not in order", spec)
-		}
-		last, total = spec, total+size
-	}
-	_, err = r.take(total, "columns")
-	return err
 }

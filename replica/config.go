@@ -33,6 +33,10 @@ type Config struct {
 	// Generation notices that an older state of the store was put back in its
 	// place. Default: nil, that is left to what the other devices know.
 	Generation Generation
+	// Journal finds what other devices sent that ends the process. The replica
+	// closes it. Default: a file beside the default store; with a Store, nil,
+	// and what ends the process ends it again.
+	Journal Journal
 	// Log takes what an operator should see. Default: nothing is logged.
 	Log *slog.Logger
 	// Clock is the source of the stamps of edits. Default: time.Now.
@@ -94,6 +98,11 @@ func openDisk(dir string, c *Config) (store.Store, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if c.Journal == nil {
+		if c.Journal, err = disk.OpenNotes(dir); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	if c.Place == nil {
 		if c.Place, err = disk.Place(dir); err != nil {

@@ -28,6 +28,10 @@
 // outside of it (generation.go), and otherwise when another device tells what it
 // knows, before anything is sealed for that one.
 //
+// The library under the documents ends the process when it is surprised. What
+// others send is decoded before it gets there, and noted while it is applied, so
+// that an envelope which ends the process is set aside in the end (quarantine.go).
+//
 // The roster (members.go) is who belongs to the account and which keys they
 // share: membership operations, epoch records, and the keys of this device. It
 // comes before content in every order: durable before it is admitted when it is

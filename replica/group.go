@@ -53,6 +53,9 @@ type group struct {
 	events  []model.Event
 	run     []localChange // own changes of this group
 	next    counters      // of the store when the group is durable
+
+	begun    bool     // something of it is in the journal
+	suspects suspects // when it is durable; nil: as before
 }
 
 // localChange is one own change on its way to an envelope.
@@ -82,6 +85,7 @@ func (l *loop) build() (*group, error) {
 	if err == nil {
 		err = l.finishGroup(g)
 	}
+	l.over(g)
 	if err != nil {
 		l.refuse(g, err)
 		return nil, err
@@ -240,8 +244,15 @@ func (l *loop) admitAll(g *group) error {
 		if a == nil {
 			return nil
 		}
-		if err := l.admit(g, a); err != nil {
+		err := l.under(g, a)
+		if err == nil {
+			err = l.admit(g, a)
+		}
+		if err != nil {
 			return &poison{a.Content.Writer, fmt.Errorf("envelope %d of writer %s: %w", a.Content.Seq, a.Content.Writer, err)}
+		}
+		if l.wary() {
+			return nil
 		}
 		size += len(a.Raw)
 	}
@@ -280,6 +291,7 @@ func (l *loop) admit(g *group, a *core.Admitted) error {
 		}
 	}
 	l.noticeCopy(a)
+	l.clear(g, a)
 	l.keep(g, a)
 	return nil
 }

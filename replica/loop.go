@@ -44,6 +44,9 @@ type loop struct {
 	sealing   bool // own changes are sealed though nobody is there to take them
 	stale     bool // the author must not be written under; see rewind
 	due       bool // and it was not tried yet to change that
+
+	suspects    suspects // as the store has them
+	unjournaled bool     // the journal could not be written, and that was said
 }
 
 // linkEvent is what a link's reader tells the loop: a message, or the end.
@@ -144,6 +147,9 @@ func (l *loop) finish(err error) {
 	}
 	l.counters = g.next
 	l.print = l.docs.prints.root()
+	if g.suspects != nil {
+		l.suspects = g.suspects
+	}
 	l.answer(g.intents, nil)
 	l.r.hub.publish(g.events)
 	l.perform(l.core.Step(core.Committed{}))
@@ -355,6 +361,9 @@ func (l *loop) shutDown() {
 	}
 	for _, w := range l.waiters {
 		w.done <- ErrClosed
+	}
+	if err := l.r.forgive(l.suspects); err != nil {
+		l.config.Log.Warn("close: the next process is slower than it has to be", "err", err)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 // The tables. Their numbers are on disk and are never used for anything else.
 const (
-	tableMeta    store.Table = 1  // format, instance, counters, announced, events, epoch, roster, place, rewound, generation
+	tableMeta    store.Table = 1  // format, instance, counters, announced, events, epoch, roster, place, rewound, generation, suspects
 	tableMembers store.Table = 2  // SHA-256 → signed membership operation
 	tableLog     store.Table = 3  // writer, number → logRecord
 	tableChains  store.Table = 4  // writer → chainRecord
@@ -40,6 +40,7 @@ var (
 	keyRewound   = []byte("rewound") // why a new writer is needed; while it is
 
 	keyGeneration = []byte("generation") // how often the store was opened and closed; see Generation
+	keySuspects   = []byte("suspects")   // envelopes that processes ended with; see Journal
 )
 
 // formatVersion is the version of everything in this file.

@@ -69,7 +69,7 @@ func Open(dir string, c *Config) (*Replica, error) {
 	}
 	l, err := r.load()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open replica %s: %w", dir, err), config.Store.Close())
+		return nil, errors.Join(fmt.Errorf("open replica %s: %w", dir, err), r.closeStore())
 	}
 	r.workers.Go(func() { defer close(r.done); l.run(r.stop) })
 	ctx, cancel := context.WithCancel(context.Background()) //lint:allow context.Background it ends in Close
@@ -94,9 +94,17 @@ func (r *Replica) Close() error {
 		r.workers.Wait()
 		r.links.Wait()
 		r.endGeneration()
-		r.closeErr = errors.Join(netErr, r.config.Store.Close())
+		r.closeErr = errors.Join(netErr, r.closeStore())
 	})
 	return r.closeErr
+}
+
+func (r *Replica) closeStore() error {
+	err := r.config.Store.Close()
+	if r.config.Journal != nil {
+		err = errors.Join(err, r.config.Journal.Close())
+	}
+	return err
 }
 
 func (r *Replica) acceptAll(ctx context.Context) {
@@ -169,6 +177,9 @@ func (r *Replica) load() (*loop, error) {
 		return nil, err
 	}
 	if err := l.loadContent(f, nonce); err != nil {
+		return nil, err
+	}
+	if err := l.openJournal(); err != nil {
 		return nil, err
 	}
 	if moved != "" {

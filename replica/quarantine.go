@@ -1,0 +1,151 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/starling-sync/starling/replica/internal/core"
+	"github.com/starling-sync/starling/replica/store"
+)
+
+// What another device sends is applied by a library that ends the process when it
+// is surprised. The decoder in front of it is there so that this cannot happen. If
+// it happens all the same, the envelope would come again after every start and end
+// every process. So what is being applied is noted where the next process finds
+// it. An envelope that was under way when a process ended is applied alone from
+// then on; if the process ends maxStrikes times while it alone is under way, it is
+// set aside, its writer is frozen, and the person is told.
+
+// Journal notes what is being applied. It outlives the process; it need not
+// outlive the machine. Called by one goroutine at a time.
+type Journal interface {
+	// Left returns what had begun and not ended when the last process ended.
+	Left() ([][32]byte, error)
+	// Begin notes one more that is being applied, which its hash names.
+	Begin(envelope [32]byte) error
+	// End notes that nothing is.
+	End() error
+	Close() error
+}
+
+// ErrQuarantined says that an envelope has ended the process again and again, and
+// was set aside.
+var ErrQuarantined = errors.New("it ended this program each time it was applied, and is set aside")
+
+// maxStrikes is after how many processes an envelope is set aside. One may also
+// have been killed by somebody else, and so may two.
+const maxStrikes = 3
+
+// suspects are envelopes that were under way when a process ended, by hash, with
+// how often they were alone then.
+type suspects map[[32]byte]uint8
+
+// openJournal counts what the last process left.
+func (l *loop) openJournal() error {
+	if _, err := get(l.config.Store, tableMeta, keySuspects, &l.suspects); err != nil {
+		return err
+	}
+	if l.config.Journal == nil {
+		return nil
+	}
+	left, err := l.config.Journal.Left()
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	next := l.suspects.with(left)
+	b := &store.Batch{}
+	b.Put(tableMeta, keySuspects, encode(next))
+	if err := l.config.Store.Commit(b); errors.Is(err, ErrDiskFull) {
+		return nil // it is still in the journal
+	} else if err != nil {
+		return fmt.Errorf("note what was being applied: %w", err)
+	}
+	l.suspects = next
+	l.config.Log.Warn("the last process ended while it applied what others sent", "envelopes", len(left))
+	return l.config.Journal.End()
+}
+
+// with counts what was left once more. Of several it is not known which it was.
+func (s suspects) with(left [][32]byte) suspects {
+	next := maps.Clone(s)
+	if next == nil {
+		next = suspects{}
+	}
+	for _, id := range left {
+		if len(left) == 1 {
+			next[id] = min(next[id]+1, maxStrikes)
+		} else {
+			next[id] += 0
+		}
+	}
+	return next
+}
+
+// wary says whether envelopes are applied one at a time.
+func (l *loop) wary() bool {
+	for _, strikes := range l.suspects { // order-free: any one
+		if strikes < maxStrikes {
+			return true
+		}
+	}
+	return false
+}
+
+// under notes that an envelope is applied from now on, if it may be. A journal
+// that cannot be written is no reason to stop.
+func (l *loop) under(g *group, a *core.Admitted) error {
+	id := [32]byte(a.Chain.Head)
+	if l.suspects[id] >= maxStrikes {
+		return ErrQuarantined
+	}
+	if l.config.Journal == nil {
+		return nil
+	}
+	g.begun = true
+	if err := l.config.Journal.Begin(id); err != nil && !l.unjournaled {
+		l.unjournaled = true
+		l.config.Log.Warn("what ends the process will not be noticed", "err", err)
+	}
+	return nil
+}
+
+// over notes that nothing is applied any more.
+func (l *loop) over(g *group) {
+	if !g.begun {
+		return
+	}
+	g.begun = false
+	if err := l.config.Journal.End(); err != nil {
+		l.config.Log.Warn("what was applied may be suspected without reason", "err", err)
+	}
+}
+
+// clear makes it part of the group that an envelope is suspected no more.
+func (l *loop) clear(g *group, a *core.Admitted) {
+	id := [32]byte(a.Chain.Head)
+	if _, suspected := l.suspects[id]; !suspected {
+		return
+	}
+	if g.suspects == nil {
+		g.suspects = maps.Clone(l.suspects)
+	}
+	delete(g.suspects, id)
+	g.batch.Put(tableMeta, keySuspects, encode(g.suspects))
+}
+
+// forgive forgets who is suspected, as the process ends in good order. What was
+// set aside stays aside.
+func (r *Replica) forgive(s suspects) error {
+	kept := maps.Clone(s)
+	maps.DeleteFunc(kept, func(_ [32]byte, strikes uint8) bool { return strikes < maxStrikes })
+	if len(kept) == len(s) {
+		return nil
+	}
+	b := &store.Batch{}
+	b.Put(tableMeta, keySuspects, encode(kept))
+	return r.config.Store.Commit(b)
+}

@@ -23,7 +23,7 @@ import (
 const (
 	groupEdits = 4096
 	groupBytes = 4 << 20   // of changes that others sent
-	sealBytes  = 256 << 10 // of changes before compression
+	sealBytes  = 512 << 10 // of changes before anything is left out
 	sealRuns   = 4         // envelopes of the backlog sealed in one group
 )
 
@@ -269,13 +269,13 @@ func (p *poison) Error() string { return p.err.Error() }
 func (p *poison) Unwrap() error { return p.err }
 
 func (l *loop) admit(g *group, a *core.Admitted) error {
-	batch, err := wire.DecodeBatch(a.Content.Batch)
+	batch, err := wire.DecodeBatch(elision(a.Content.Writer), a.Content.Batch)
 	if err != nil {
 		return err
 	}
 	perDoc := make([][]crdt.Change, len(batch.Docs))
 	for i, c := range batch.Changes {
-		parsed, err := change.Parse(c.Raw)
+		parsed, err := c.Parse()
 		if err != nil {
 			return fmt.Errorf("change %d: %w", i, err)
 		}
@@ -428,7 +428,7 @@ func (l *loop) sealRun(g *group, run []localChange) error {
 }
 
 func (l *loop) seal(g *group, run []localChange) error {
-	b, err := batchOf(run).Encode()
+	b, err := batchOf(run).Encode(elision(l.author.Writer))
 	if err != nil {
 		return err
 	}
@@ -439,6 +439,12 @@ func (l *loop) seal(g *group, run []localChange) error {
 	l.keep(g, a)
 	g.batch.Put(tableMeta, keyAnnounced, encode(announcedRecord(l.core.Announced())))
 	return nil
+}
+
+// elision is what is left out of the batches of a writer: its id, with which its
+// keys end.
+func elision(w encryption.WriterID) change.Context {
+	return change.Context{Actor: w, Suffix: "/" + crdt.Writer(w).String()}
 }
 
 func batchOf(run []localChange) *wire.Batch {

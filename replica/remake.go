@@ -87,7 +87,7 @@ func (l *loop) changesOf(ref account.Ref) ([]crdt.Change, error) {
 			return &store.DamagedError{Table: tableLog, Key: slices.Clone(key), Err: err}
 		}
 		count++
-		changes, err := changesIn(content.Batch, ref)
+		changes, err := changesIn(content, ref)
 		if err == nil && len(changes) > 0 {
 			parts = append(parts, arrived{rec.Arrival, changes})
 		}
@@ -127,8 +127,8 @@ func (l *loop) appendPending(all []crdt.Change, ref account.Ref) ([]crdt.Change,
 }
 
 // changesIn returns the changes of one document in a batch.
-func changesIn(raw []byte, ref account.Ref) ([]crdt.Change, error) {
-	batch, err := wire.DecodeBatch(raw)
+func changesIn(c *encryption.Content, ref account.Ref) ([]crdt.Change, error) {
+	batch, err := wire.DecodeBatch(elision(c.Writer), c.Batch)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func changesIn(raw []byte, ref account.Ref) ([]crdt.Change, error) {
 		if int(c.Doc) != at {
 			continue
 		}
-		parsed, err := change.Parse(c.Raw)
+		parsed, err := c.Parse()
 		if err != nil {
 			return nil, fmt.Errorf("change %d: %w", i, err)
 		}

@@ -22,6 +22,9 @@
 // What an operation refers to must also be there, in the document that the change
 // follows. That takes the document, so package crdt looks.
 //
+// Elide and Restore are how changes travel: a run of them without what the
+// receiver can make again, which is most of it.
+//
 // What stays compatible: a change that was accepted once must be accepted by
 // every later version, because replicas keep changes for years. Limits may
 // grow, never shrink.

@@ -1,8 +1,11 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/starling-sync/starling/crdt/change"
 )
 
 // Batch is a run of changes of one writer in causal order.
@@ -24,33 +27,66 @@ type BatchChange struct {
 	_   struct{} `cbor:",toarray"`
 	Doc uint32   // index into Docs
 	Raw []byte
+
+	parsed *change.Change // nil until somebody has parsed it
 }
 
-// The codecs of a batch, its first byte.
+// Parse returns the change that Raw holds. Errors as of change.Parse.
+func (c *BatchChange) Parse() (change.Change, error) {
+	if c.parsed != nil {
+		return *c.parsed, nil
+	}
+	return change.Parse(c.Raw)
+}
+
+// The codecs of a batch, its first byte. 3 was never used.
 const (
-	codecPlain = 1 // CBOR
-	codecZstd  = 2 // CBOR in one zstd frame
+	codecPlain      = 1 // CBOR
+	codecZstd       = 2 // CBOR in one zstd frame
+	codecElided     = 4 // CBOR of elidedBatch
+	codecElidedZstd = 5 // the same in one zstd frame
 )
+
+// elidedBatch is a batch without what its reader can make again.
+type elidedBatch struct {
+	_    struct{} `cbor:",toarray"`
+	Docs []Document
+	Run  []byte // of package change, of the documents in their order
+}
 
 // minCompress is the size below which compression only adds bytes.
 const minCompress = 128
 
-// Encode returns the smaller encoding of b. It returns an error that wraps
-// ErrMalformed for a batch that DecodeBatch would refuse.
-func (b *Batch) Encode() ([]byte, error) {
+// Encode returns b without what a reader who knows c can make again, or as it is
+// if nothing can be left out. A reader gets the changes of one document together,
+// in their order. It returns an error that wraps ErrMalformed for a batch that
+// DecodeBatch would refuse.
+func (b *Batch) Encode(c change.Context) ([]byte, error) {
 	if err := b.check(); err != nil {
 		return nil, err
 	}
-	plain, err := encMode.Marshal(b)
+	run, err := b.elide(c)
+	switch {
+	case err == nil:
+		return encodePlain(&elidedBatch{Docs: b.Docs, Run: run}, codecElided, codecElidedZstd)
+	case errors.Is(err, change.ErrNotElidable):
+		return encodePlain(b, codecPlain, codecZstd)
+	}
+	return nil, malformed("%v", err)
+}
+
+// encodePlain returns the shorter one of v as it is and compressed.
+func encodePlain(v any, codec, zstd byte) ([]byte, error) {
+	plain, err := encMode.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("wire: encode batch: %w", err)
 	}
 	if len(plain) > MaxBatch {
 		return nil, malformed("batch of %d bytes", len(plain))
 	}
-	out := append([]byte{codecPlain}, plain...)
+	out := append([]byte{codec}, plain...)
 	if len(plain) >= minCompress {
-		if packed := encoder.EncodeAll(plain, []byte{codecZstd}); len(packed) < len(out) {
+		if packed := encoder.EncodeAll(plain, []byte{zstd}); len(packed) < len(out) {
 			out = packed
 		}
 	}
@@ -60,16 +96,44 @@ func (b *Batch) Encode() ([]byte, error) {
 	return out, nil
 }
 
-// DecodeBatch reads what Encode wrote. The error wraps ErrMalformed or
-// ErrUnsupported.
-func DecodeBatch(data []byte) (*Batch, error) {
+func (b *Batch) elide(c change.Context) ([]byte, error) {
+	documents := make([][]change.Change, len(b.Docs))
+	for i := range b.Changes {
+		parsed, err := b.Changes[i].Parse()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", change.ErrNotElidable, err)
+		}
+		at := b.Changes[i].Doc
+		documents[at] = append(documents[at], parsed)
+	}
+	return change.Elide(c, documents)
+}
+
+// restore makes the changes again.
+func (e *elidedBatch) restore(c change.Context) (*Batch, error) {
+	documents, err := change.Restore(c, e.Run, MaxBatch)
+	if err != nil {
+		return nil, malformed("%v", err)
+	}
+	b := &Batch{Docs: e.Docs}
+	for i, changes := range documents {
+		for j := range changes {
+			b.Changes = append(b.Changes, BatchChange{Doc: uint32(i), Raw: changes[j].Raw, parsed: &changes[j]})
+		}
+	}
+	return b, nil
+}
+
+// DecodeBatch reads what Encode wrote, with the same c. The error wraps
+// ErrMalformed or ErrUnsupported.
+func DecodeBatch(c change.Context, data []byte) (*Batch, error) {
 	if len(data) == 0 || len(data) > MaxEnvelope {
 		return nil, malformed("batch of %d bytes", len(data))
 	}
 	plain := data[1:]
 	switch data[0] {
-	case codecPlain:
-	case codecZstd:
+	case codecPlain, codecElided:
+	case codecZstd, codecElidedZstd:
 		var err error
 		if plain, err = inflate(plain); err != nil {
 			return nil, err
@@ -77,14 +141,26 @@ func DecodeBatch(data []byte) (*Batch, error) {
 	default:
 		return nil, fmt.Errorf("wire: %w: batch with codec %d", ErrUnsupported, data[0])
 	}
-	b := &Batch{}
-	if err := decodeCBOR(decBatch, plain, b); err != nil {
+	b, err := decodePlain(c, plain, data[0] >= codecElided)
+	if err != nil {
 		return nil, err
 	}
 	if err := b.check(); err != nil {
 		return nil, err
 	}
 	return b, nil
+}
+
+func decodePlain(c change.Context, plain []byte, elided bool) (*Batch, error) {
+	if elided {
+		e := &elidedBatch{}
+		if err := decodeCBOR(decBatch, plain, e); err != nil {
+			return nil, err
+		}
+		return e.restore(c)
+	}
+	b := &Batch{}
+	return b, decodeCBOR(decBatch, plain, b)
 }
 
 func (b *Batch) check() error {

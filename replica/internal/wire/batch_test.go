@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 
 	"pgregory.net/rapid"
+
+	"github.com/starling-sync/starling/crdt/change"
 )
 
 // plainOf returns the CBOR of b without looking at what it says.
@@ -24,7 +26,7 @@ func plainOf(t testing.TB, b *Batch) []byte {
 
 func encodeBatch(t testing.TB, b *Batch) []byte {
 	t.Helper()
-	raw, err := b.Encode()
+	raw, err := b.Encode(change.Context{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,11 +37,11 @@ func TestBatchesRoundTrip(t *testing.T) {
 	codecs := map[byte]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		b := drawBatch(t)
-		raw, err := b.Encode()
+		raw, err := b.Encode(change.Context{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := DecodeBatch(raw)
+		got, err := DecodeBatch(change.Context{}, raw)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +52,7 @@ func TestBatchesRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := DecodeBatch(append([]byte{codecPlain}, plain...)); err != nil || !reflect.DeepEqual(got, b) {
+		if got, err := DecodeBatch(change.Context{}, append([]byte{codecPlain}, plain...)); err != nil || !reflect.DeepEqual(got, b) {
 			t.Fatalf("as it is: %+v, %v", got, err)
 		}
 		if len(raw) > len(plain)+1 {
@@ -71,7 +73,7 @@ func TestSmallFramesDeclareNoSize(t *testing.T) {
 	for size := 1; size < 1200; size++ {
 		b := batchOf(1, size)
 		raw := encodeBatch(t, b)
-		got, err := DecodeBatch(raw)
+		got, err := DecodeBatch(change.Context{}, raw)
 		if err != nil || !reflect.DeepEqual(got, b) {
 			t.Fatalf("change of %d bytes: %v", size, err)
 		}
@@ -113,7 +115,7 @@ func TestBubbles(t *testing.T) {
 			if _, err := d.DecodeAll(e.EncodeAll([]byte("text"), nil), make([]byte, 0, 4)); err != nil {
 				t.Error(err)
 			}
-			if _, err := DecodeBatch(encodeBatch(t, b)); err != nil {
+			if _, err := DecodeBatch(change.Context{}, encodeBatch(t, b)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -144,17 +146,17 @@ func TestBatchesAreRefused(t *testing.T) {
 		"change beyond the end": "82 8182016161 8182005affffffff", "count beyond the end": "82 8182016161 9affffffff", "count of 64 bits": "82 9bffffffffffffffff",
 	} {
 		raw := append([]byte{codecPlain}, unhex(t, plain)...)
-		if b, err := DecodeBatch(raw); err == nil {
+		if b, err := DecodeBatch(change.Context{}, raw); err == nil {
 			t.Errorf("%s: accepted as %+v", name, b)
 		} else {
 			wantError(t, name, err, ErrMalformed)
 		}
-		_, err := DecodeBatch(append([]byte{codecZstd}, rawZstd(unhex(t, plain))...))
+		_, err := DecodeBatch(change.Context{}, append([]byte{codecZstd}, rawZstd(unhex(t, plain))...))
 		wantError(t, name+", compressed", err, ErrMalformed)
 	}
-	_, err := DecodeBatch(nil)
+	_, err := DecodeBatch(change.Context{}, nil)
 	wantError(t, "nothing", err, ErrMalformed)
-	if _, err := DecodeBatch(unhex(t, "01 82 8182016161 81820041aa")); err != nil { // what the cases above were made from
+	if _, err := DecodeBatch(change.Context{}, unhex(t, "01 82 8182016161 81820041aa")); err != nil { // what the cases above were made from
 		t.Error(err)
 	}
 }
@@ -174,19 +176,19 @@ func TestBatchLimits(t *testing.T) {
 		"least index":         {indexed(0), indexed(1)},
 		"order of first use":  {indexed(0, 1, 0), indexed(1, 0, 1)},
 	} {
-		got, err := DecodeBatch(encodeBatch(t, c.at))
+		got, err := DecodeBatch(change.Context{}, encodeBatch(t, c.at))
 		if err != nil {
 			t.Errorf("%s, at the limit: %v", name, err)
 		} else if !reflect.DeepEqual(got, c.at) {
 			t.Errorf("%s, at the limit: decoded something else", name)
 		}
-		_, err = c.above.Encode()
+		_, err = c.above.Encode(change.Context{})
 		wantError(t, name+", above, encoded", err, ErrMalformed)
 		packed := append([]byte{codecZstd}, encoder.EncodeAll(plainOf(t, c.above), nil)...)
 		if len(packed) > MaxEnvelope {
 			t.Fatalf("%s: %d bytes", name, len(packed))
 		}
-		_, err = DecodeBatch(packed)
+		_, err = DecodeBatch(change.Context{}, packed)
 		wantError(t, name+", above, decoded", err, ErrMalformed)
 	}
 }
@@ -241,12 +243,12 @@ func TestEncodedBatchLimits(t *testing.T) {
 	if len(raw) != MaxEnvelope || raw[0] != codecPlain {
 		t.Fatalf("%d bytes with codec %d", len(raw), raw[0])
 	}
-	if _, err := DecodeBatch(raw); err != nil {
+	if _, err := DecodeBatch(change.Context{}, raw); err != nil {
 		t.Error(err)
 	}
 	b.Changes[0].Raw = noise[overhead-1:]
-	_, err := b.Encode()
+	_, err := b.Encode(change.Context{})
 	wantError(t, "one byte above, encoded", err, ErrMalformed)
-	_, err = DecodeBatch(append([]byte{codecPlain}, plainOf(t, b)...))
+	_, err = DecodeBatch(change.Context{}, append([]byte{codecPlain}, plainOf(t, b)...))
 	wantError(t, "one byte above, decoded", err, ErrMalformed)
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+
+	"github.com/starling-sync/starling/crdt/change"
 )
 
 // seed gives the bytes of all frozen cases that have the key to f.
@@ -87,13 +89,15 @@ func FuzzMessages(f *testing.F) {
 	})
 }
 
-// FuzzBatch gives arbitrary bytes as a batch, as its CBOR, and as that in a
-// zstd frame. All that a batch says must survive being encoded, and its CBOR
+// FuzzBatch gives arbitrary bytes as a batch, as its CBOR, elided or not, and as
+// that in a zstd frame. All that a batch says must survive being encoded, and its CBOR
 // must have one form.
 func FuzzBatch(f *testing.F) {
 	seed(f, "batch")
 	f.Add(plainOf(f, libraryBatch()))
+	f.Add(elidedOf(f, elidable(f, 7, 3), nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		fuzzBatch(t, append([]byte{codecElided}, data...))
 		plain := append([]byte{codecPlain}, data...)
 		b := fuzzBatch(t, plain)
 		if b != nil && !bytes.Equal(plainOf(t, b), data) {
@@ -111,16 +115,16 @@ func FuzzBatch(f *testing.F) {
 
 // fuzzBatch returns the batch that data is, nil when it is none.
 func fuzzBatch(t *testing.T, data []byte) *Batch {
-	b, err := DecodeBatch(data)
+	b, err := DecodeBatch(change.Context{}, data)
 	if err != nil {
 		wantTyped(t, err)
 		return nil
 	}
-	raw, err := b.Encode()
+	raw, err := b.Encode(change.Context{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := DecodeBatch(raw); err != nil || !reflect.DeepEqual(again, b) {
+	if again, err := DecodeBatch(change.Context{}, raw); err != nil || !sameBatch(again, b) {
 		t.Fatalf("encoded %+v, decoded %+v, %v", b, again, err)
 	}
 	return b

@@ -12,6 +12,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/starling-sync/starling/crdt/change"
+
 	"github.com/starling-sync/starling/encryption"
 )
 
@@ -74,7 +76,7 @@ func TestOtherVersions(t *testing.T) {
 	_, err := readOne(rawFrame(TypeHello, append([]byte{2}, make([]byte, MaxHello)...)))
 	wantError(t, "hello over the limit of all versions", err, ErrMalformed)
 	for _, codec := range []byte{0, 3, 255} {
-		_, err := DecodeBatch([]byte{codec, 1, 2, 3})
+		_, err := DecodeBatch(change.Context{}, []byte{codec, 1, 2, 3})
 		wantError(t, "batch", err, ErrUnsupported)
 	}
 }

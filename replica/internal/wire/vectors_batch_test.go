@@ -11,6 +11,47 @@ func packed(name, comment, expect string, raw []byte) *vector {
 	return newVector("batch-"+name, comment, expect).hex("batch", raw)
 }
 
+// elidedVectors are of the zero writer, whose keys end as they are.
+func elidedVectors(t *testing.T) []*vector {
+	b := elidable(t, 4, 2)
+	grouped := &Batch{Docs: b.Docs, Changes: []BatchChange{b.Changes[0], b.Changes[2], b.Changes[1], b.Changes[3]}}
+	bad := func(name, comment string, alter func(*elidedBatch)) *vector {
+		return packed("elided-"+name, comment, "ErrMalformed", append([]byte{codecElided}, elidedOf(t, b, alter)...))
+	}
+	run := func(alter func([]byte) []byte) func(*elidedBatch) {
+		return func(e *elidedBatch) { e.Run = alter(e.Run) }
+	}
+	at := func(i int, delta byte) func(*elidedBatch) {
+		return run(func(r []byte) []byte { r[i] += delta; return r })
+	}
+	return []*vector{
+		packed("elided", "four changes to two documents, elided", "ok", append([]byte{codecElided}, elidedOf(t, b, nil)...)).describeBatch(grouped),
+		bad("cut", "the last byte of the run is missing", run(func(r []byte) []byte { return r[:len(r)-1] })),
+		bad("trailing", "a byte behind the run", run(func(r []byte) []byte { return append(r, 0) })),
+		bad("nothing", "an empty run", run(func([]byte) []byte { return nil })),
+		bad("streams", "streams without contents", run(func(r []byte) []byte { return make([]byte, 14) })),
+		bad("beyond", "the first stream is longer than the run", at(0, 120)),
+		bad("borrowed", "a stream that takes a byte of the next", run(func(r []byte) []byte { r[0]++; r[1]--; return r })),
+		bad("document", "a document more than the run has", func(e *elidedBatch) { e.Docs = append(e.Docs, Document{Kind: 1, Entity: "x"}) }),
+		bad("no-documents", "a run of no documents", func(e *elidedBatch) { e.Docs = nil }),
+		bad("twice", "a document twice", func(e *elidedBatch) { e.Docs[1] = e.Docs[0] }),
+		bad("no-changes", "a document with no changes", at(14, 254)),
+		bad("number", "number 0 of a change", at(15, 255)),
+		bad("form", "a form of more than 63", run(func(r []byte) []byte { r[formsAt(r)] = 64; return r })),
+		bad("action", "an action that is not used", run(func(r []byte) []byte { r[formsAt(r)] = 2; return r })),
+	}
+}
+
+// formsAt is where the forms of a small run begin: behind the lengths of its 14
+// streams and the first six of them.
+func formsAt(run []byte) int {
+	at := 14
+	for _, n := range run[:6] {
+		at += int(n)
+	}
+	return at
+}
+
 func batchVectors(t *testing.T) []*vector {
 	plain := func(b *Batch) []byte { return append([]byte{codecPlain}, plainOf(t, b)...) }
 	good := func(name, comment string, b *Batch) *vector {

@@ -34,7 +34,7 @@ func libraryBatch() *Batch {
 
 func makeVectors(t *testing.T) []*vector {
 	return slices.Concat(frameVectors(t), helloVectors(t), frontierVectors(t), memberVectors(t), epochVectors(t),
-		envelopeVectors(t), ackVectors(t), compareVectors(t), batchVectors(t), zstdVectors(t))
+		envelopeVectors(t), ackVectors(t), compareVectors(t), batchVectors(t), elidedVectors(t), zstdVectors(t))
 }
 
 // said is a vector of a good message, and refused one of a body that is none.

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/starling-sync/starling/crdt/change"
 )
 
 var updateVectors = flag.Bool("update-vectors", false, "write vectors that do not exist yet")
@@ -179,7 +181,7 @@ func tryFrame(t *testing.T, v *vector) error {
 
 func tryBatch(t *testing.T, v *vector) error {
 	raw := unhex(t, v.get("batch"))
-	b, err := DecodeBatch(raw)
+	b, err := DecodeBatch(change.Context{}, raw)
 	if err != nil {
 		return err
 	}

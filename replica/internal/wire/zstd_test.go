@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/starling-sync/starling/crdt/change"
 )
 
 // zstdFrame puts a zstd frame together by hand (RFC 8878, section 3.1.1).
@@ -202,7 +204,7 @@ func TestBombs(t *testing.T) {
 			t.Fatalf("%s: %d bytes do not fit into an envelope", name, len(c.packed))
 		}
 		var err error
-		got := allocated(func() { _, err = DecodeBatch(append([]byte{codecZstd}, c.packed...)) })
+		got := allocated(func() { _, err = DecodeBatch(change.Context{}, append([]byte{codecZstd}, c.packed...)) })
 		wantError(t, name, err, ErrMalformed)
 		if got > c.most+uint64(len(c.packed)) {
 			t.Errorf("%s: %d bytes allocated, at most %d", name, got, c.most)

@@ -1,0 +1,213 @@
+package change
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Elision leaves out of a run of changes what the receiver can make again, and
+// puts what is left in columns, where a compressor finds it. The receiver rebuilds
+// the very bytes of every change: the hash of each is a dependency of the next.
+//
+// A run is of one writer: for each of several documents the writer's changes that
+// follow one another. The writer is not in it, as whoever receives it knows that
+// from elsewhere; nor is what keys end with, if that is the writer's name there.
+
+// Context is what both ends know of a run from elsewhere.
+type Context struct {
+	Actor  [ActorSize]byte
+	Suffix string // of most keys; may be empty
+}
+
+// ErrNotElidable says that changes cannot be elided, but are no worse for that:
+// they are not of one writer, do not follow one another, or are compressed.
+var ErrNotElidable = errors.New("changes that cannot be elided")
+
+// The streams of a run. Numbers in them are unsigned LEB128; of those that may be
+// negative, the zigzag form.
+const (
+	streamCounts = iota // for each document: how many changes, and the number of the first
+	streamStarts        // for each change: its StartOp, less what it is expected to be
+	streamTimes
+	streamDeps   // for each change: how many dependencies beside the one before
+	streamHashes // of those dependencies
+	streamOps    // for each change: how many operations
+	streamForms  // for each operation: what it is
+	streamKeys   // for each operation on a key: which, a new one or one that was there
+	streamTexts  // of new keys: twice the length and whether the suffix follows; then the text
+	streamTypes  // for each operation: sixteen times the length of the value, and its type
+	streamValues // by type and length, in order of first use: all first bytes, all second ones …
+	streamRefs   // for each operation: object and element; each an actor and how far back
+	streamPreds  // for each operation: how many; each an actor and how far back
+	streamActors // of which the writer is the first, and is left out
+	streamCount
+)
+
+// The form of an operation is its action, and these.
+const (
+	formInsert = 8
+	formText   = 16 // it is on a text and not on a key
+	formHead   = 32 // at the head of the text
+)
+
+// Elide returns the run of the changes of each document.
+func Elide(c Context, documents [][]Change) ([]byte, error) {
+	w := &elider{Context: c, keys: map[string]uint64{}, actors: map[[ActorSize]byte]uint64{c.Actor: 0}}
+	for _, changes := range documents {
+		if err := w.document(changes); err != nil {
+			return nil, err
+		}
+	}
+	w.streams[streamValues] = w.values.transposed()
+	var out []byte
+	for _, s := range w.streams {
+		out = appendUint(out, uint64(len(s)))
+	}
+	return append(out, slices.Concat(w.streams[:]...)...), nil
+}
+
+type elider struct {
+	Context
+	streams [streamCount][]byte
+	keys    map[string]uint64
+	actors  map[[ActorSize]byte]uint64
+	values  valueClasses
+}
+
+func (w *elider) put(stream int, numbers ...uint64) {
+	for _, n := range numbers {
+		w.streams[stream] = appendUint(w.streams[stream], n)
+	}
+}
+
+func (w *elider) document(changes []Change) error {
+	if len(changes) == 0 {
+		return fmt.Errorf("%w: a document without changes", ErrNotElidable)
+	}
+	w.put(streamCounts, uint64(len(changes)), changes[0].Seq)
+	for i := range changes {
+		c := &changes[i]
+		var before *Change
+		if i > 0 {
+			before = &changes[i-1]
+		}
+		if err := w.change(c, before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *elider) change(c, before *Change) error {
+	if c.Actor != w.Actor || !bytes.Equal(c.Raw, c.Plain()) {
+		return fmt.Errorf("%w: change %s is of another writer, or compressed", ErrNotElidable, c.Hash)
+	}
+	expected, deps := uint64(1), c.Deps
+	if before != nil {
+		i, found := slices.BinarySearchFunc(c.Deps, before.Hash, Hash.Compare)
+		if !found || c.Seq != before.Seq+1 || c.StartOp <= before.LastOp() {
+			return fmt.Errorf("%w: change %s does not follow the one before", ErrNotElidable, c.Hash)
+		}
+		deps = slices.Delete(slices.Clone(c.Deps), i, i+1)
+		expected = before.LastOp() + 1
+	}
+	w.put(streamStarts, c.StartOp-expected)
+	w.put(streamTimes, zigzag(c.Time))
+	w.put(streamDeps, uint64(len(deps)))
+	for _, d := range deps {
+		w.streams[streamHashes] = append(w.streams[streamHashes], d[:]...)
+	}
+	w.put(streamOps, c.Len)
+	for o := range c.Ops() {
+		w.op(&o)
+	}
+	return nil
+}
+
+func (w *elider) op(o *Op) {
+	form := uint64(o.Action)
+	if o.Insert {
+		form |= formInsert
+	}
+	if !o.Obj.IsZero() {
+		form |= formText
+		w.ref(streamRefs, o, o.Obj)
+		if o.Elem.IsZero() {
+			form |= formHead
+		} else {
+			w.ref(streamRefs, o, o.Elem)
+		}
+	} else {
+		w.key(o.Key)
+	}
+	w.put(streamForms, form)
+	class := uint64(len(o.Value))<<4 | uint64(o.Type)
+	w.put(streamTypes, class)
+	w.values.add(class, o.Value)
+	w.put(streamPreds, uint64(len(o.Pred)))
+	for _, p := range o.Pred {
+		w.ref(streamPreds, o, p)
+	}
+}
+
+// ref writes an id as an actor and how far back it is.
+func (w *elider) ref(stream int, o *Op, id OpID) {
+	n, known := w.actors[id.Actor]
+	if !known {
+		n = uint64(len(w.actors))
+		w.actors[id.Actor] = n
+		w.streams[streamActors] = append(w.streams[streamActors], id.Actor[:]...)
+	}
+	w.put(stream, n, o.ID.Counter-id.Counter)
+}
+
+func (w *elider) key(key string) {
+	n, known := w.keys[key]
+	if !known {
+		n = uint64(len(w.keys))
+		w.keys[key] = n
+		text, ends := strings.CutSuffix(key, w.Suffix)
+		head := uint64(len(text)) << 1
+		if ends && w.Suffix != "" {
+			head |= 1
+		}
+		w.put(streamTexts, head)
+		w.streams[streamTexts] = append(w.streams[streamTexts], text...)
+	}
+	w.put(streamKeys, n)
+}
+
+// valueClasses are values by type and length.
+type valueClasses struct {
+	order  []uint64
+	values map[uint64][][]byte
+}
+
+func (v *valueClasses) add(class uint64, value []byte) {
+	if v.values == nil {
+		v.values = map[uint64][][]byte{}
+	}
+	if _, known := v.values[class]; !known {
+		v.order = append(v.order, class)
+	}
+	v.values[class] = append(v.values[class], value)
+}
+
+// transposed returns the values of each class byte by byte: what is the same in
+// all of them stands together.
+func (v *valueClasses) transposed() (out []byte) {
+	for _, class := range v.order {
+		all := v.values[class]
+		for i := range class >> 4 {
+			for _, value := range all {
+				out = append(out, value[i])
+			}
+		}
+	}
+	return out
+}
+
+func zigzag(v int64) uint64 { return uint64(v)<<1 ^ uint64(v>>63) }

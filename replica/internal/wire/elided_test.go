@@ -1,0 +1,129 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/starling-sync/starling/crdt/change"
+)
+
+// elidable returns a batch of n real changes by the zero writer: each sets one key
+// of one of some documents, and replaces what was there.
+func elidable(t testing.TB, n, documents int) *Batch {
+	t.Helper()
+	b := &Batch{}
+	last := make([]change.Change, documents)
+	for i := range n {
+		doc := i % documents
+		if doc == len(b.Docs) {
+			b.Docs = append(b.Docs, Document{Kind: 1, Entity: fmt.Sprint("chat ", doc)})
+		}
+		head := change.Change{Seq: last[doc].Seq + 1, StartOp: uint64(i) + 1}
+		op := change.Op{Key: "muted/me", Action: change.Set, Type: change.Bytes, Value: []byte{0x83, byte(i), 1, 0}}
+		if before := last[doc]; before.Seq > 0 {
+			head.Deps = []change.Hash{before.Hash}
+			op.Pred = []change.OpID{{Counter: before.StartOp}}
+		}
+		op.ID.Counter = head.StartOp
+		c, err := change.Parse(change.Marshal(&head, []change.Op{op}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		last[doc] = c
+		b.Changes = append(b.Changes, BatchChange{Doc: uint32(doc), Raw: c.Raw})
+	}
+	return b
+}
+
+// sameBatch compares batches, the order among documents apart.
+func sameBatch(a, b *Batch) bool {
+	grouped := func(changes []BatchChange) []BatchChange {
+		changes = slices.Clone(changes)
+		slices.SortStableFunc(changes, func(a, b BatchChange) int { return int(a.Doc) - int(b.Doc) })
+		return changes
+	}
+	return slices.Equal(a.Docs, b.Docs) && slices.EqualFunc(grouped(a.Changes), grouped(b.Changes), func(a, b BatchChange) bool {
+		return a.Doc == b.Doc && string(a.Raw) == string(b.Raw)
+	})
+}
+
+// elidedOf returns the CBOR of b, elided, after change has altered it.
+func elidedOf(t testing.TB, b *Batch, alter func(*elidedBatch)) []byte {
+	t.Helper()
+	run, err := b.elide(change.Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &elidedBatch{Docs: slices.Clone(b.Docs), Run: run}
+	if alter != nil {
+		alter(e)
+	}
+	plain, err := encMode.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plain
+}
+
+// TestElidedBatchesRoundTrip: what comes back are the same bytes, those of one
+// document together.
+func TestElidedBatchesRoundTrip(t *testing.T) {
+	for _, size := range [][2]int{{1, 1}, {7, 3}, {1000, 10}} {
+		b := elidable(t, size[0], size[1])
+		raw, err := b.Encode(change.Context{Suffix: "/me"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if raw[0] != codecElided && raw[0] != codecElidedZstd {
+			t.Fatalf("codec %d", raw[0])
+		}
+		got, err := DecodeBatch(change.Context{Suffix: "/me"}, raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !sameBatch(got, b) {
+			t.Fatalf("%d changes came back otherwise", size[0])
+		}
+	}
+}
+
+// TestElidedBatchOfAnotherWriter: whoever takes it for another's does not get
+// changes that are accepted.
+func TestElidedBatchOfAnotherWriter(t *testing.T) {
+	raw, err := elidable(t, 7, 3).Encode(change.Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := change.Context{Actor: [change.ActorSize]byte{9}}
+	b, err := DecodeBatch(other, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range b.Changes {
+		if c, err := b.Changes[i].Parse(); err != nil || c.Actor != other.Actor {
+			t.Errorf("change by %x, %v", c.Actor, err)
+		}
+	}
+}
+
+// TestElidedBombIsRefused: few bytes that stand for many.
+func TestElidedBombIsRefused(t *testing.T) {
+	long := change.Op{ID: change.OpID{Counter: 1}, Key: string(make([]byte, 1<<16)), Action: change.Set}
+	ops := slices.Repeat([]change.Op{long}, 4096)
+	for i := range ops {
+		ops[i].ID.Counter = uint64(i) + 1
+	}
+	c, err := change.Parse(change.Marshal(&change.Change{Seq: 1, StartOp: 1}, ops)) // all of one key: 64 KiB
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := change.Elide(change.Context{}, [][]change.Change{{c}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := change.Restore(change.Context{}, run, MaxBatch); !errors.Is(err, change.ErrMalformed) {
+		t.Errorf("%d bytes that stand for %d: %v", len(run), len(ops)<<16, err)
+	}
+}

@@ -23,7 +23,7 @@ import (
 const (
 	groupEdits = 4096
 	groupBytes = 4 << 20   // of changes that others sent
-	sealBytes  = 512 << 10 // of changes before anything is left out
+	sealBytes  = 768 << 10 // of changes before anything is left out
 	sealRuns   = 4         // envelopes of the backlog sealed in one group
 )
 

@@ -2,6 +2,7 @@ package change
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -46,6 +47,10 @@ const (
 	streamCount
 )
 
+// usual is what the numbers of a stream mostly are. A stream of which all numbers
+// are is left out. Of streamKeys that is that every key is a new one.
+var usual = map[int]uint64{streamStarts: 0, streamTimes: 0, streamOps: 1, streamForms: uint64(Set), streamPreds: 0}
+
 // The form of an operation is its action, and these.
 const (
 	formInsert = 8
@@ -62,24 +67,40 @@ func Elide(c Context, documents [][]Change) ([]byte, error) {
 		}
 	}
 	w.streams[streamValues] = w.values.transposed()
-	var out []byte
-	for _, s := range w.streams {
-		out = appendUint(out, uint64(len(s)))
+	return w.join(), nil
+}
+
+// join writes which streams there are, their lengths, and them.
+func (w *elider) join() []byte {
+	var there uint16
+	var lengths []byte
+	for i := range w.streams {
+		if _, sparse := usual[i]; (sparse || i == streamKeys) && !w.unusual[i] {
+			w.streams[i] = nil
+		}
+		if n := len(w.streams[i]); n > 0 {
+			there |= 1 << i
+			lengths = appendUint(lengths, uint64(n))
+		}
 	}
-	return append(out, slices.Concat(w.streams[:]...)...), nil
+	out := append(binary.BigEndian.AppendUint16(nil, there), lengths...)
+	return append(out, slices.Concat(w.streams[:]...)...)
 }
 
 type elider struct {
 	Context
 	streams [streamCount][]byte
+	unusual [streamCount]bool
 	keys    map[string]uint64
 	actors  map[[ActorSize]byte]uint64
+	reused  bool // a key
 	values  valueClasses
 }
 
 func (w *elider) put(stream int, numbers ...uint64) {
 	for _, n := range numbers {
 		w.streams[stream] = appendUint(w.streams[stream], n)
+		w.unusual[stream] = w.unusual[stream] || n != usual[stream]
 	}
 }
 
@@ -166,6 +187,7 @@ func (w *elider) ref(stream int, o *Op, id OpID) {
 
 func (w *elider) key(key string) {
 	n, known := w.keys[key]
+	w.reused = w.reused || known
 	if !known {
 		n = uint64(len(w.keys))
 		w.keys[key] = n
@@ -178,6 +200,7 @@ func (w *elider) key(key string) {
 		w.streams[streamTexts] = append(w.streams[streamTexts], text...)
 	}
 	w.put(streamKeys, n)
+	w.unusual[streamKeys] = w.reused
 }
 
 // valueClasses are values by type and length.

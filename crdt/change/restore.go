@@ -1,6 +1,7 @@
 package change
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,6 +22,7 @@ func Restore(c Context, run []byte, limit int) ([][]Change, error) {
 type restorer struct {
 	Context
 	streams [streamCount]reader
+	there   [streamCount]bool
 	keys    []string
 	actors  [][ActorSize]byte
 	values  map[uint64]*valueColumn
@@ -62,9 +64,19 @@ func (r *restorer) run(run []byte) (documents [][]Change, err error) {
 // split finds the streams.
 func (r *restorer) split(run []byte) error {
 	in := reader{run}
+	head, err := in.take(2, "head of the run")
+	if err != nil {
+		return err
+	}
+	there := binary.BigEndian.Uint16(head)
+	if there>>streamCount != 0 {
+		return errors.New("a stream that is not known")
+	}
 	var sizes [streamCount]uint64
-	var err error
 	for i := range sizes {
+		if r.there[i] = there>>i&1 != 0; !r.there[i] {
+			continue
+		}
 		if sizes[i], err = in.uint(uint64(len(run)), "length of a stream"); err != nil {
 			return err
 		}
@@ -123,6 +135,9 @@ func (v *valueColumn) value() []byte {
 }
 
 func (r *restorer) number(stream int, limit uint64) (uint64, error) {
+	if n, sparse := usual[stream]; sparse && !r.there[stream] {
+		return n, nil
+	}
 	return r.streams[stream].uint(limit, fmt.Sprint("stream ", stream))
 }
 
@@ -205,7 +220,7 @@ func (r *restorer) ops(c *Change) (ops []Op, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if n > uint64(len(r.streams[streamForms].rest)) {
+	if n > uint64(len(r.streams[streamTypes].rest)) {
 		return nil, errors.New("more operations than there are")
 	}
 	for i := range n {
@@ -273,9 +288,12 @@ func (r *restorer) ref(stream int, o *Op) (id OpID, err error) {
 }
 
 func (r *restorer) key() (string, error) {
-	n, err := r.number(streamKeys, uint64(len(r.keys)))
-	if err != nil {
-		return "", err
+	n := uint64(len(r.keys))
+	if r.there[streamKeys] {
+		var err error
+		if n, err = r.number(streamKeys, n); err != nil {
+			return "", err
+		}
 	}
 	if n == uint64(len(r.keys)) {
 		head, err := r.number(streamTexts, MaxInflated<<1|1)

@@ -2,6 +2,8 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"slices"
 	"testing"
 )
@@ -24,29 +26,35 @@ func elidedVectors(t *testing.T) []*vector {
 	at := func(i int, delta byte) func(*elidedBatch) {
 		return run(func(r []byte) []byte { r[i] += delta; return r })
 	}
+	in := func(stream, i int, delta byte) func(*elidedBatch) {
+		return run(func(r []byte) []byte { r[streamAt(r, stream)+i] += delta; return r })
+	}
 	return []*vector{
 		packed("elided", "four changes to two documents, elided", "ok", append([]byte{codecElided}, elidedOf(t, b, nil)...)).describeBatch(grouped),
 		bad("cut", "the last byte of the run is missing", run(func(r []byte) []byte { return r[:len(r)-1] })),
 		bad("trailing", "a byte behind the run", run(func(r []byte) []byte { return append(r, 0) })),
 		bad("nothing", "an empty run", run(func([]byte) []byte { return nil })),
-		bad("streams", "streams without contents", run(func(r []byte) []byte { return make([]byte, 14) })),
-		bad("beyond", "the first stream is longer than the run", at(0, 120)),
-		bad("borrowed", "a stream that takes a byte of the next", run(func(r []byte) []byte { r[0]++; r[1]--; return r })),
+		bad("unknown", "a stream 14", at(0, 0x40)),
+		bad("no-streams", "no streams", run(func(r []byte) []byte { return make([]byte, 2) })),
+		bad("missing", "no counts", run(func(r []byte) []byte { r[1] &^= 1; return slices.Delete(r, 2, 3) })),
+		bad("beyond", "the first stream is longer than the run", at(2, 120)),
+		bad("borrowed", "a stream that takes a byte of the next", run(func(r []byte) []byte { r[2]++; r[3]--; return r })),
 		bad("document", "a document more than the run has", func(e *elidedBatch) { e.Docs = append(e.Docs, Document{Kind: 1, Entity: "x"}) }),
 		bad("no-documents", "a run of no documents", func(e *elidedBatch) { e.Docs = nil }),
 		bad("twice", "a document twice", func(e *elidedBatch) { e.Docs[1] = e.Docs[0] }),
-		bad("no-changes", "a document with no changes", at(14, 254)),
-		bad("number", "number 0 of a change", at(15, 255)),
-		bad("form", "a form of more than 63", run(func(r []byte) []byte { r[formsAt(r)] = 64; return r })),
-		bad("action", "an action that is not used", run(func(r []byte) []byte { r[formsAt(r)] = 2; return r })),
+		bad("no-changes", "a document with no changes", in(0, 0, 254)),
+		bad("number", "number 0 of a change", in(0, 1, 255)),
+		bad("key", "a key beyond the next", in(7, 1, 2)),
+		bad("type", "a type of value that is not known", in(9, 0, 3)),
+		bad("pred", "a predecessor that is not before", in(12, 2, 255)),
 	}
 }
 
-// formsAt is where the forms of a small run begin: behind the lengths of its 14
-// streams and the first six of them.
-func formsAt(run []byte) int {
-	at := 14
-	for _, n := range run[:6] {
+// streamAt is where stream i begins in a run whose streams are all short.
+func streamAt(run []byte, i int) int {
+	there := binary.BigEndian.Uint16(run)
+	at := 2 + bits.OnesCount16(there)
+	for _, n := range run[2 : 2+bits.OnesCount16(there&(1<<i-1))] {
 		at += int(n)
 	}
 	return at

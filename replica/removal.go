@@ -191,7 +191,7 @@ func (l *loop) standingNote() string {
 	case model.StandingOrphaned:
 		return "the device that added this one had been removed by " + by
 	case model.StandingFrozen:
-		return "all devices removed each other: only the recovery words end it"
+		return "no device is left in the account: only the recovery words bring one back"
 	}
 	return "this device is a member"
 }

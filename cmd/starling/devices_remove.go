@@ -108,6 +108,9 @@ func (a *app) consentRemoval(devices []model.Device, d *model.Device, lost, yes 
 	if d.Self {
 		a.prompt("This is this device. It will leave the account and read nothing that follows.\n")
 	}
+	if len(devices) == 1 {
+		a.prompt("It is the last one: only the recovery words bring the account back.\n")
+	}
 	a.prompt("It keeps what it has. What the other devices write from now on it cannot read.\n")
 	if lost {
 		a.prompt("Whoever has it can read what it holds, if they can unlock it.\n")

@@ -57,7 +57,7 @@ func standingOf(s *model.Status) string {
 	case model.StandingOrphaned:
 		return "orphaned: a device that was out had added it; on another device run\nstarling devices readd " + s.Device
 	case model.StandingFrozen:
-		return "frozen: the devices removed each other; on the one that stays run starling recover"
+		return "frozen: no device is left in the account; on the one that stays run starling recover"
 	}
 	return string(s.Standing)
 }

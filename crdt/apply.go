@@ -2,6 +2,7 @@ package crdt
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 
@@ -34,10 +35,19 @@ func newHistory(base *history) *history {
 	return &history{base: base, known: map[Hash]past{}, last: map[Writer]lastChange{}, sites: map[Writer][]site{}}
 }
 
-func (h *history) add(c *Change) {
+func (h *history) add(c *Change, sites []site) {
 	h.known[c.Hash] = past{writer: c.Actor, seq: c.Seq, lastOp: c.LastOp(), deps: c.Deps}
 	h.last[c.Actor] = lastChange{c.Seq, c.Hash}
-	h.sites[c.Actor] = append(h.sites[c.Actor], sitesOf(c)...)
+	h.sites[c.Actor] = append(h.sites[c.Actor], sites...)
+}
+
+// absorb takes in what was added on top of h.
+func (h *history) absorb(ahead *history) {
+	maps.Copy(h.known, ahead.known)
+	maps.Copy(h.last, ahead.last)
+	for w, sites := range ahead.sites { // order-free: each writer apart
+		h.sites[w] = append(h.sites[w], sites...)
+	}
 }
 
 // change returns what is kept of a change.
@@ -56,10 +66,10 @@ func (h *history) of(w Writer) lastChange {
 	return h.base.of(w)
 }
 
-// admits checks that c can follow what is known. Automerge names the writer's
+// admits checks that c, whose sites these are, can follow what is known. Automerge names the writer's
 // previous change among the dependencies even if another one implies it; that
 // it is demanded here keeps the number of heads below that of the writers.
-func (h *history) admits(c *Change) error {
+func (h *history) admits(c *Change, own []site) error {
 	switch last := h.of(c.Actor); {
 	case c.Seq > last.seq+1:
 		return fmt.Errorf("sequence number %d after %d: %w", c.Seq, last.seq, ErrMissing)
@@ -77,7 +87,7 @@ func (h *history) admits(c *Change) error {
 			return fmt.Errorf("start operation %d is not above those of its dependency %s", c.StartOp, dep)
 		}
 	}
-	return h.resolves(c)
+	return h.resolves(c, own)
 }
 
 // loadHistory reads the changes of the core into d.history.
@@ -95,7 +105,7 @@ func (d *Document) loadHistory() error {
 		if err != nil {
 			return fmt.Errorf("read the history: %w", err)
 		}
-		h.add(&parsed)
+		h.add(&parsed, sitesOf(&parsed))
 	}
 	d.history = h
 	return nil
@@ -125,7 +135,7 @@ func (d *Document) Apply(changes []Change) (int, error) {
 	if err := d.loadHistory(); err != nil {
 		return 0, fmt.Errorf("apply changes: %w", err)
 	}
-	fresh, err := d.fresh(changes)
+	fresh, ahead, err := d.fresh(changes)
 	if err != nil || len(fresh) == 0 {
 		return 0, err
 	}
@@ -134,8 +144,8 @@ func (d *Document) Apply(changes []Change) (int, error) {
 		raw = append(raw, c.Plain()...)
 		d.heads = advance(d.heads, c)
 		d.actors[c.Actor] = struct{}{}
-		d.history.add(c)
 	}
+	d.history.absorb(ahead)
 	if err := d.doc.LoadIncremental(raw); err != nil {
 		return 0, d.fail("apply changes", err)
 	}
@@ -149,22 +159,22 @@ func (d *Document) Apply(changes []Change) (int, error) {
 }
 
 // fresh returns the changes that the document does not have, after checking
-// that they can follow it in this order.
-func (d *Document) fresh(changes []Change) ([]*Change, error) {
-	ahead := newHistory(d.history)
-	var fresh []*Change
+// that they can follow it in this order, and what is known of them.
+func (d *Document) fresh(changes []Change) (fresh []*Change, ahead *history, err error) {
+	ahead = newHistory(d.history)
 	for i := range changes {
 		c := &changes[i]
 		if _, have := ahead.change(c.Hash); have {
 			continue
 		}
-		if err := ahead.admits(c); err != nil {
-			return nil, fmt.Errorf("apply change %s of %x: %w", c.Hash, c.Actor, err)
+		sites := sitesOf(c)
+		if err := ahead.admits(c, sites); err != nil {
+			return nil, nil, fmt.Errorf("apply change %s of %x: %w", c.Hash, c.Actor, err)
 		}
-		ahead.add(c)
+		ahead.add(c, sites)
 		fresh = append(fresh, c)
 	}
-	return fresh, nil
+	return fresh, ahead, nil
 }
 
 // advance returns the heads after c: without its dependencies, with its hash.

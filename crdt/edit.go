@@ -221,7 +221,7 @@ func (d *Document) adopt(c *Change, e *Edit) {
 	d.actors[c.Actor] = struct{}{}
 	d.lastN = e.lastN
 	if d.history != nil {
-		d.history.add(c)
+		d.history.add(c, sitesOf(c))
 	}
 	d.content.adopt(e.over)
 }

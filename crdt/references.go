@@ -92,9 +92,9 @@ type resolver struct {
 	from uint64            // the lowest number of an operation that is referred to there
 }
 
-// resolves checks what the operations of c refer to.
-func (h *history) resolves(c *Change) error {
-	r := &resolver{history: h, c: c, own: sitesOf(c), seen: map[Writer]uint64{}, from: change.MaxCounter}
+// resolves checks what the operations of c refer to, whose own sites are given.
+func (h *history) resolves(c *Change, own []site) error {
+	r := &resolver{history: h, c: c, own: own, seen: map[Writer]uint64{}, from: change.MaxCounter}
 	for o := range c.Ops() {
 		if err := r.op(&o); err != nil {
 			return fmt.Errorf("operation %d: %w", o.ID.Counter, err)

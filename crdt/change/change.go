@@ -15,7 +15,6 @@ const (
 	MaxInflated = 4 << 20   // bytes of a compressed chunk's contents
 	MaxDeps     = 64        // direct dependencies
 	MaxActors   = 1024      // other actors that operations refer to
-	MaxColumns  = 64        // column headers
 	MaxCounter  = 1<<32 - 1 // sequence and operation numbers
 	MaxOps      = 1 << 17   // operations; the smallest takes less than a byte
 )

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -75,10 +74,9 @@ func columnsOf(ops ...Op) (all [][3]any) {
 	for i := range ops {
 		w.op(&ops[i])
 	}
-	written := w.finish()
-	for _, spec := range slices.Sorted(maps.Keys(written)) {
-		if c := written[spec]; len(c) > 0 {
-			all = append(all, [3]any{int(spec), len(c), string(c)})
+	for i, c := range w.finish() {
+		if len(c) > 0 {
+			all = append(all, [3]any{int(specs[i]), len(c), string(c)})
 		}
 	}
 	return all
@@ -216,7 +214,7 @@ func TestParseRefuses(t *testing.T) {
 		"column longer than data":  {func(s *spec) { s.columns[11][1] = 99 }, "columns: want 99 bytes"},
 		"column too long":          {func(s *spec) { s.columns[1][1] = MaxInflated + 1 }, "column length"},
 		"column number too large":  {func(s *spec) { s.columns[1][0] = 1 << 32 }, "column specification"},
-		"too many columns":         {func(s *spec) { s.columns = make([][3]any, MaxColumns+1); fill(s.columns) }, "65 exceeds 64"},
+		"too many columns":         {func(s *spec) { s.columns = make([][3]any, columnCount+1); fill(s.columns) }, "13 exceeds 12"},
 		"data behind the columns":  {func(s *spec) { s.extra = []byte{0} }, "1 bytes behind the last column"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,55 +5,77 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 )
 
-// The columns of a change, by specification.
+// The columns of a change, in their order.
 const (
-	colObjActor  = 1
-	colObjNumber = 2
-	colKeyActor  = 17
-	colKeyNumber = 19
-	colKeyText   = 21
-	colInsert    = 52
-	colAction    = 66
-	colValueType = 86
-	colValue     = 87
-	colPreds     = 112
-	colPredActor = 113
-	colPred      = 115
+	colObjActor = iota
+	colObjNumber
+	colKeyActor
+	colKeyNumber
+	colKeyText
+	colInsert
+	colAction
+	colValueType
+	colValue
+	colPreds
+	colPredActor
+	colPred
+	columnCount
 )
 
-// columns are the columns of a change by specification.
-type columns map[uint64][]byte
+// specs are their specifications.
+var specs = [columnCount]uint64{1, 2, 17, 19, 21, 52, 66, 86, 87, 112, 113, 115}
+
+// columns are the columns of a change; one that is not there is empty.
+type columns [columnCount][]byte
 
 // readColumns reads the column headers and the columns.
-func readColumns(r *reader) (columns, error) {
-	n, err := r.uint(MaxColumns, "number of columns")
+func readColumns(r *reader) (all columns, err error) {
+	n, err := r.uint(columnCount, "number of columns")
 	if err != nil {
-		return nil, err
+		return all, err
 	}
-	specs, sizes := make([]uint64, n), make([]uint64, n)
-	for i := range n {
-		if specs[i], err = r.uint(1<<32-1, "column specification"); err != nil {
-			return nil, err
-		}
-		if sizes[i], err = r.uint(MaxInflated, "column length"); err != nil {
-			return nil, err
-		}
-		if specs[i]&deflateBit != 0 {
-			return nil, fmt.Errorf("column %d is compressed", specs[i])
-		}
-		if i > 0 && specs[i] <= specs[i-1] {
-			return nil, fmt.Errorf("column %d is not in order", specs[i])
+	var sizes [columnCount]uint64
+	next := 0 // of specs
+	for range n {
+		if next, err = readColumnHead(r, next, &sizes); err != nil {
+			return all, err
 		}
 	}
-	all := columns{}
-	for i, spec := range specs {
-		if all[spec], err = r.take(sizes[i], "columns"); err != nil {
-			return nil, err
+	for i, size := range sizes {
+		if all[i], err = r.take(size, "columns"); err != nil {
+			return all, err
 		}
 	}
 	return all, nil
+}
+
+// readColumnHead reads the head of a column that is not before next, and returns
+// what the next one is not before.
+func readColumnHead(r *reader, next int, sizes *[columnCount]uint64) (int, error) {
+	spec, err := r.uint(1<<32-1, "column specification")
+	if err != nil {
+		return 0, err
+	}
+	size, err := r.uint(MaxInflated, "column length")
+	if err != nil {
+		return 0, err
+	}
+	i := slices.Index(specs[:], spec)
+	switch {
+	case spec&deflateBit != 0:
+		return 0, fmt.Errorf("column %d is compressed", spec)
+	case i < 0:
+		return 0, fmt.Errorf("column %d is unknown", spec)
+	case i < next:
+		return 0, fmt.Errorf("column %d is not in order", spec)
+	case size == 0:
+		return 0, fmt.Errorf("column %d is empty", spec)
+	}
+	sizes[i] = size
+	return i + 1, nil
 }
 
 // opReader takes the columns apart into operations.
@@ -70,11 +92,11 @@ type opReader struct {
 }
 
 func newOpReader(c *Change) *opReader {
-	numbers := func(spec uint64) runs[uint64] {
-		return runs[uint64]{rest: reader{c.columns[spec]}, read: readNumber}
+	numbers := func(column int) runs[uint64] {
+		return runs[uint64]{rest: reader{c.columns[column]}, read: readNumber}
 	}
-	differences := func(spec uint64) deltas {
-		return deltas{runs: runs[int64]{rest: reader{c.columns[spec]}, read: readDelta}}
+	differences := func(column int) deltas {
+		return deltas{runs: runs[int64]{rest: reader{c.columns[column]}, read: readDelta}}
 	}
 	return &opReader{
 		change: c, next: c.StartOp, used: make([]bool, len(c.Actors)),
@@ -234,14 +256,9 @@ func (c *Change) readOps() error {
 		}
 	}
 	written := w.finish()
-	for spec, column := range c.columns { // order-free: any one refuses
-		if !bytes.Equal(column, written[spec]) || len(column) == 0 {
-			return fmt.Errorf("column %d is not written as the core does, or is unknown", spec)
-		}
-	}
-	for spec, column := range written { // order-free: any one refuses
-		if len(column) > 0 && c.columns[spec] == nil {
-			return fmt.Errorf("column %d is missing", spec)
+	for i, column := range c.columns {
+		if !bytes.Equal(column, written[i]) {
+			return fmt.Errorf("column %d is not written as the core does", specs[i])
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package change
 import (
 	"bytes"
 	"crypto/sha256"
-	"maps"
 	"slices"
 )
 
@@ -46,14 +45,17 @@ func (c *Change) appendHeader(b []byte) []byte {
 }
 
 func appendColumns(b []byte, all columns) []byte {
-	maps.DeleteFunc(all, func(_ uint64, column []byte) bool { return len(column) == 0 })
-	specs := slices.Sorted(maps.Keys(all))
-	b = appendUint(b, uint64(len(specs)))
-	for _, spec := range specs {
-		b = appendUint(appendUint(b, spec), uint64(len(all[spec])))
+	n := 0
+	var heads []byte
+	for i, column := range all {
+		if len(column) > 0 {
+			n++
+			heads = appendUint(appendUint(heads, specs[i]), uint64(len(column)))
+		}
 	}
-	for _, spec := range specs {
-		b = append(b, all[spec]...)
+	b = append(appendUint(b, uint64(n)), heads...)
+	for _, column := range all {
+		b = append(b, column...)
 	}
 	return b
 }

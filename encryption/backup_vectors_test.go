@@ -8,31 +8,33 @@ import (
 	"slices"
 	"testing"
 	"testing/cryptotest"
+
+	"github.com/starling-sync/starling/crdt/vectortest"
 )
 
 // makeBackupVectors builds the cases of a backup, and of a device that the
 // recovery key adds.
-func makeBackupVectors(t *testing.T) []*vector {
+func makeBackupVectors(t *testing.T) []*vectortest.Vector {
 	cryptotest.SetGlobalRandom(t, 1)
 	a, f := newFoundation(t, "laptop", 1)
 	words := NewRecoveryWords(f.seed)
 	rotate(t, a)
 	raw := backedUp(t, a, sealOne(t, a, 1))
 	plain := plainOf(t, raw, 1)
-	one := func(name, comment, expect string, file []byte) *vector {
-		return newVector("backup-"+name, comment, expect).hex("recovery-seed", f.seed.slice()).hex("file", file)
+	one := func(name, comment, expect string, file []byte) *vectortest.Vector {
+		return vectortest.New("backup-"+name, comment, expect).Hex("recovery-seed", f.seed.slice()).Hex("file", file)
 	}
-	inside := func(name, comment, expect string, change func([]byte) []byte) *vector {
+	inside := func(name, comment, expect string, change func([]byte) []byte) *vectortest.Vector {
 		return one(name, comment, expect, sealAge(t, a, change(slices.Clone(plain))))
 	}
 	at := func(i int, b byte) func([]byte) []byte {
 		return func(p []byte) []byte { p[i] = b; return p }
 	}
 	other := one("words", "for other words", "ErrWords", raw)
-	other.fields[3][1] = fmt.Sprintf("%064x", 7)
-	good := one("good", "two epochs and an envelope", "ok", raw).hex("account", a.account[:]).hex("device", a.device[:]).
-		num("operations", 2).num("epochs", 2).num("envelopes", 1)
-	all := append([]*vector{
+	other.Fields[3][1] = fmt.Sprintf("%064x", 7)
+	good := one("good", "two epochs and an envelope", "ok", raw).Hex("account", a.account[:]).Hex("device", a.device[:]).
+		Num("operations", 2).Num("epochs", 2).Num("envelopes", 1)
+	all := append([]*vectortest.Vector{
 		good, other,
 		one("flipped", "the last byte", "ErrBackup", flipped(raw, len(raw)-1)),
 		one("cut", "the last byte is missing", "ErrBackup", raw[:len(raw)-1]),
@@ -67,7 +69,7 @@ func withEmptyEpoch(plain []byte) []byte {
 }
 
 // recoveryAdds are the cases of an add by the recovery key.
-func recoveryAdds(t *testing.T, a *Identity, words RecoveryWords) []*vector {
+func recoveryAdds(t *testing.T, a *Identity, words RecoveryWords) []*vectortest.Vector {
 	keys := must(recoveryKeys(words.seed))
 	j := newTestJoiner(t, "new", 4)
 	added := func(by *deviceKeys) ([]byte, *membershipLog, error) {
@@ -83,30 +85,30 @@ func recoveryAdds(t *testing.T, a *Identity, words RecoveryWords) []*vector {
 	body.Kind, body.Action = OperationAdd, must(parseOperation(op)).Action
 	forged := sealOperation(body, a.keys)
 	device := deviceID(op)
-	good := newVector("operation-add-recovery", "the recovery key adds a device", "ok").hex("known", a.Ops()...).hex("operation", op).
-		hex("device", device[:])
+	good := vectortest.New("operation-add-recovery", "the recovery key adds a device", "ok").Hex("known", a.Ops()...).Hex("operation", op).
+		Hex("device", device[:])
 	removal := must(a.PrepareRemove(a.device, nil, testTime))
 	both := view(a, a.device, a.keys, slices.Concat(a.Ops(), removal, [][]byte{op}))
-	return []*vector{
+	return []*vectortest.Vector{
 		meaning(good, log),
-		newVector("operation-add-recovery-signed", "by a member in the name of the recovery key", "ErrSignature").
-			hex("known", a.Ops()...).hex("operation", forged),
-		meaning(newVector("members-restored", "the recovery key adds a device beside the removal of the last one", "ok").
-			hex("known", both.Ops()...), both.log),
+		vectortest.New("operation-add-recovery-signed", "by a member in the name of the recovery key", "ErrSignature").
+			Hex("known", a.Ops()...).Hex("operation", forged),
+		meaning(vectortest.New("members-restored", "the recovery key adds a device beside the removal of the last one", "ok").
+			Hex("known", both.Ops()...), both.log),
 	}
 }
 
 func TestBackupVectorsAreReproduced(t *testing.T) { compareFrozen(t, makeBackupVectors(t)) }
 
-func tryBackup(t *testing.T, v *vector) error {
-	b, envelopes, err := readBackup(v.bytes(t, "file"), NewRecoveryWords(v.secret(t, "recovery-seed")))
+func tryBackup(t *testing.T, v *vectortest.Vector) error {
+	b, envelopes, err := readBackup(v.Bytes(t, "file"), NewRecoveryWords(secretOf(t, v, "recovery-seed")))
 	if err != nil {
 		return err
 	}
 	m := b.Manifest()
-	if !bytes.Equal(m.Account[:], v.bytes(t, "account")) || !bytes.Equal(m.Device[:], v.bytes(t, "device")) ||
-		m.Operations != v.number(t, "operations") || m.Epochs != v.number(t, "epochs") ||
-		m.Envelopes != v.number(t, "envelopes") || uint64(len(envelopes)) != m.Envelopes {
+	if !bytes.Equal(m.Account[:], v.Bytes(t, "account")) || !bytes.Equal(m.Device[:], v.Bytes(t, "device")) ||
+		m.Operations != v.Number(t, "operations") || m.Epochs != v.Number(t, "epochs") ||
+		m.Envelopes != v.Number(t, "envelopes") || uint64(len(envelopes)) != m.Envelopes {
 		return errors.New("another backup")
 	}
 	return nil

@@ -2,27 +2,27 @@ package encryption
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"testing"
 	"testing/cryptotest"
+
+	"github.com/starling-sync/starling/crdt/vectortest"
 )
 
 // tryRotation admits the operations and then the records of a case to a device
 // that has the first epoch or nothing, and wants the last record open.
-func tryRotation(t *testing.T, v *vector) error {
+func tryRotation(t *testing.T, v *vectortest.Vector) error {
 	log := vectorLog(t, v)
-	keys, err := keysFromSeeds(NewSecret([32]byte{}), v.secret(t, "hpke-seed"))
+	keys, err := keysFromSeeds(NewSecret([32]byte{}), secretOf(t, v, "hpke-seed"))
 	if err != nil {
 		return err
 	}
 	k := newKeyring(log.account, keys.hpke)
-	k.insert(&announcement{tag: EpochTag(v.bytes(t, "first-tag")), generation: 1, body: &epochBody{}})
+	k.insert(&announcement{tag: EpochTag(v.Bytes(t, "first-tag")), generation: 1, body: &epochBody{}})
 	k.follow(log)
-	records := v.all(t, "record")
+	records := v.All(t, "record")
 	if _, err := k.admit(log, records); err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func tryRotation(t *testing.T, v *vector) error {
 		got = append(got, fmt.Sprintf("%x", e.secret.slice()))
 	}
 	var want []string
-	for _, s := range v.all(t, "epoch-secret") {
+	for _, s := range v.All(t, "epoch-secret") {
 		want = append(want, fmt.Sprintf("%x", s))
 	}
 	slices.Sort(got)
@@ -50,30 +50,9 @@ func tryRotation(t *testing.T, v *vector) error {
 }
 
 func TestRotationVectors(t *testing.T) {
-	good, bad := 0, 0
-	for _, pattern := range []string{"rotation-*.txt", "rewrap-*.txt"} {
-		paths, err := filepath.Glob(filepath.Join(vectorDir, pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, path := range paths {
-			v := readVector(t, path)
-			want, known := rotationErrors()[v.get("expect")]
-			if !known {
-				t.Errorf("%s expects the unknown %q", v.name, v.get("expect"))
-			}
-			if want == nil {
-				good++
-			} else {
-				bad++
-			}
-			if err := tryRotation(t, v); !errors.Is(err, want) || want == nil && err != nil {
-				t.Errorf("%s (%s): got %v, want %s", v.name, v.get("comment"), err, v.get("expect"))
-			}
-		}
-	}
-	if good < 4 || bad <= good {
-		t.Errorf("%d positive and %d negative vectors: some are missing", good, bad)
+	try := func(v *vectortest.Vector) error { return tryRotation(t, v) }
+	if good, _ := vectortest.Try(t, vectortest.Read(t, "rotation", "rewrap"), rotationErrors(), try); good["rotation"]+good["rewrap"] < 4 {
+		t.Error("vectors are missing: ", good)
 	}
 }
 
@@ -91,7 +70,7 @@ type rotationWorld struct {
 	founded    *foundation
 }
 
-func makeRotationVectors(t *testing.T) []*vector {
+func makeRotationVectors(t *testing.T) []*vectortest.Vector {
 	cryptotest.SetGlobalRandom(t, 2)
 	w := &rotationWorld{}
 	w.a, w.founded = newFoundation(t, "laptop", 1)
@@ -99,13 +78,13 @@ func makeRotationVectors(t *testing.T) []*vector {
 	return append(w.rotations(t), w.rewraps(t)...)
 }
 
-func (w *rotationWorld) one(name, comment, expect string, hpkeSeed Secret, ops [][]byte, records ...[]byte) *vector {
+func (w *rotationWorld) one(name, comment, expect string, hpkeSeed Secret, ops [][]byte, records ...[]byte) *vectortest.Vector {
 	first := w.a.ring.all[0].tag
-	return newVector(name, comment, expect).hex("known", ops...).hex("first-tag", first[:]).
-		hex("hpke-seed", hpkeSeed.slice()).hex("record", records...)
+	return vectortest.New(name, comment, expect).Hex("known", ops...).Hex("first-tag", first[:]).
+		Hex("hpke-seed", hpkeSeed.slice()).Hex("record", records...)
 }
 
-func (w *rotationWorld) rotations(t *testing.T) (out []*vector) {
+func (w *rotationWorld) rotations(t *testing.T) (out []*vectortest.Vector) {
 	forged := func(name, comment, expect string, body func(*forgedEpoch)) {
 		op, record := forgeEpoch(t, w.a, body, unchanged)
 		out = append(out, w.one("rotation-"+name, comment, expect, w.b.keys.hpkeSeed, append(w.a.Ops(), op), record))
@@ -132,7 +111,7 @@ func (w *rotationWorld) rotations(t *testing.T) (out []*vector) {
 	recovery := must(recoveryKeys(w.founded.seed))
 	good := w.one("rotation-second", "the second epoch, for a member: gives the first one too", "ok", w.b.keys.hpkeSeed, ops, record)
 	phrase := w.one("rotation-recovery", "the same for the recovery key", "ok", recovery.hpkeSeed, ops, record)
-	out = append(out, good.hex("epoch-secret", secrets...), phrase.hex("epoch-secret", secrets...),
+	out = append(out, good.Hex("epoch-secret", secrets...), phrase.Hex("epoch-secret", secrets...),
 		w.one("rotation-unannounced", "no operation announces it", "ErrMissingOperation", w.b.keys.hpkeSeed, before, record),
 		w.one("rotation-recipient-none", "no wrap is for this key", "ErrUnknownEpoch", NewSecret([32]byte{9}), ops, record),
 		w.one("rotation-flipped", "the last byte of the body: then it is not the announced record, and no rewrap", "ErrDecrypt", w.b.keys.hpkeSeed, ops, flipped(record, len(record)-1)),
@@ -145,7 +124,7 @@ func (w *rotationWorld) rotations(t *testing.T) (out []*vector) {
 	return out
 }
 
-func (w *rotationWorld) rewraps(t *testing.T) []*vector {
+func (w *rotationWorld) rewraps(t *testing.T) []*vectortest.Vector {
 	record := w.a.EpochRecords()[1]
 	admitAll(t, w.a, w.late.Ops())
 	ops, e, seed := w.a.Ops(), w.a.epoch, w.late.keys.hpkeSeed
@@ -164,13 +143,13 @@ func (w *rotationWorld) rewraps(t *testing.T) []*vector {
 	plain := func(*rewrapBody) {}
 	good := rewrap(w.a.keys.signing, plain)
 	first := w.a.ring.secrets[w.a.ring.all[0].tag].secret
-	one := func(name, comment, expect string, hpkeSeed Secret, records ...[]byte) *vector {
+	one := func(name, comment, expect string, hpkeSeed Secret, records ...[]byte) *vectortest.Vector {
 		return w.one("rewrap-"+name, comment, expect, hpkeSeed, ops, records...)
 	}
-	return []*vector{
+	return []*vectortest.Vector{
 		one("member", "brings in a member whom the record leaves out; with the record, the first epoch too", "ok", seed, good, record).
-			hex("epoch-secret", first.slice(), e.secret.slice()),
-		one("alone", "before the record", "ok", seed, good).hex("epoch-secret", e.secret.slice()),
+			Hex("epoch-secret", first.slice(), e.secret.slice()),
+		one("alone", "before the record", "ok", seed, good).Hex("epoch-secret", e.secret.slice()),
 		one("stranger", "for another device, which has the epoch from nowhere else", "ErrUnknownEpoch", NewSecret([32]byte{9}), good),
 		one("author", "its author was never added", "ErrMissingOperation", seed, rewrap(w.a.keys.signing, func(b *rewrapBody) { b.Author = DeviceID{1} })),
 		one("signature", "signed by another device", "ErrSignature", seed, rewrap(w.b.keys.signing, plain)),

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/starling-sync/starling/crdt/vectortest"
 )
 
 // FuzzOpenEnvelope gives arbitrary bytes to the two stages: as an envelope, and
@@ -293,7 +295,7 @@ func newIdentityOf(a *Identity) (*Identity, error) {
 // takes what a device signed, to the byte, and nothing else.
 func FuzzBackupContent(f *testing.F) {
 	_, founded := newFoundation(f, "laptop", 1)
-	frozen, err := os.ReadFile(filepath.Join(vectorDir, "backup-good.txt")) // the same in every process
+	frozen, err := os.ReadFile(filepath.Join(vectortest.Dir, "backup-good.txt")) // the same in every process
 	if err != nil {
 		f.Fatal(err)
 	}

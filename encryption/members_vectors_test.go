@@ -7,13 +7,15 @@ import (
 	"maps"
 	"slices"
 	"testing"
+
+	"github.com/starling-sync/starling/crdt/vectortest"
 )
 
 // makeMembersVectors builds the cases of the operations after an add: one that
 // holds for each kind, all forgeries, and whole logs with what they mean.
-func makeMembersVectors(t *testing.T) []*vector {
+func makeMembersVectors(t *testing.T) []*vectortest.Vector {
 	w := newForgery(t)
-	var out []*vector
+	var out []*vectortest.Vector
 	forgeries := w.forgeries()
 	for kind, name := range map[OperationKind]string{
 		OperationRemove: "remove", OperationAck: "ack", OperationRekey: "rekey",
@@ -21,11 +23,11 @@ func makeMembersVectors(t *testing.T) []*vector {
 	} {
 		raw := w.spoilt(kind, nil)
 		after := view(w.a, w.a.device, w.a.keys, append(w.a.Ops(), raw))
-		good := newVector("operation-"+name, "as it should be", "ok").hex("known", w.a.Ops()...).hex("operation", raw)
+		good := vectortest.New("operation-"+name, "as it should be", "ok").Hex("known", w.a.Ops()...).Hex("operation", raw)
 		out = append(out, meaning(good, after.log))
 		for what, c := range forgeries[kind] {
-			out = append(out, newVector("operation-"+name+"-"+what, c.comment, w.nameOf(t, c.want)).
-				hex("known", w.a.Ops()...).hex("operation", w.spoilt(kind, c.change)))
+			out = append(out, vectortest.New("operation-"+name+"-"+what, c.comment, w.nameOf(t, c.want)).
+				Hex("known", w.a.Ops()...).Hex("operation", w.spoilt(kind, c.change)))
 		}
 	}
 	return append(out, w.logs(t)...)
@@ -42,27 +44,27 @@ func (w *forgery) nameOf(t *testing.T, want error) string {
 }
 
 // meaning adds what a log means.
-func meaning(v *vector, log *membershipLog) *vector {
+func meaning(v *vectortest.Vector, log *membershipLog) *vectortest.Vector {
 	digest, vouched := log.digest(), log.vouched()
-	v.hex("digest", digest[:])
+	v.Hex("digest", digest[:])
 	for _, m := range log.members() {
-		v.hex("member", m.ID[:])
+		v.Hex("member", m.ID[:])
 	}
 	for _, writer := range slices.SortedFunc(maps.Keys(vouched), func(a, b WriterID) int { return bytes.Compare(a[:], b[:]) }) {
-		v.hex("vouched", encode(vouched[writer]))
+		v.Hex("vouched", encode(vouched[writer]))
 	}
 	return v
 }
 
 // logs are the cases that the rule is about.
-func (w *forgery) logs(t *testing.T) []*vector {
+func (w *forgery) logs(t *testing.T) []*vectortest.Vector {
 	a, b := w.a, w.b // b has not heard of the removal of c
-	whole := func(name, comment string, ops ...[]byte) *vector {
+	whole := func(name, comment string, ops ...[]byte) *vectortest.Vector {
 		log := newLog(a.account)
 		if _, err := log.admit(slices.Concat(a.Ops(), ops)); err != nil {
 			t.Fatal(err)
 		}
-		return meaning(newVector("members-"+name, comment, "ok").hex("known", slices.Concat(a.Ops(), ops)...), log)
+		return meaning(vectortest.New("members-"+name, comment, "ok").Hex("known", slices.Concat(a.Ops(), ops)...), log)
 	}
 	must := func(ops [][]byte, err error) [][]byte {
 		t.Helper()
@@ -80,7 +82,7 @@ func (w *forgery) logs(t *testing.T) []*vector {
 	vain := add(t, thief, (&Joiner{name: "vain", keys: w.fresh}).Request(Hash{5}))
 	child := view(thief, deviceID(vain), w.fresh, thief.Ops())
 	vouching := must(child.PrepareAck(nil, writers(3), testTime))
-	return []*vector{
+	return []*vectortest.Vector{
 		whole("removed", "a member removes another", out...),
 		whole("mutual", "two members remove each other", both...),
 		whole("phrase", "the recovery key removes one of them", slices.Concat(both, [][]byte{phrase})...),
@@ -110,8 +112,8 @@ func (w *forgery) seen(t *testing.T, vain []byte) [][]byte {
 func TestMembersVectorsAreReproduced(t *testing.T) { compareFrozen(t, makeMembersVectors(t)) }
 
 // tryMembers admits a whole log, in the reverse order as well.
-func tryMembers(t *testing.T, v *vector) error {
-	ops := v.all(t, "known")
+func tryMembers(t *testing.T, v *vectortest.Vector) error {
+	ops := v.All(t, "known")
 	backwards := slices.Clone(ops)
 	slices.Reverse(backwards)
 	for _, order := range [][][]byte{ops, backwards} {
@@ -128,13 +130,13 @@ func tryMembers(t *testing.T, v *vector) error {
 
 // sameMeaning compares what a log means with what the case says, which says
 // nothing in the cases that are older than removals.
-func sameMeaning(v *vector, log *membershipLog) error {
-	if v.get("member") == "" && v.get("vouched") == "" && v.get("device") != "" {
+func sameMeaning(v *vectortest.Vector, log *membershipLog) error {
+	if v.Get("member") == "" && v.Get("vouched") == "" && v.Get("device") != "" {
 		return nil
 	}
-	fresh := meaning(newVector("x", "", ""), log).fields[3:]
-	i := slices.IndexFunc(v.fields, func(f [2]string) bool { return f[0] == "digest" })
-	if i < 0 || !slices.Equal(fresh, v.fields[i:]) {
+	fresh := meaning(vectortest.New("x", "", ""), log).Fields[3:]
+	i := slices.IndexFunc(v.Fields, func(f [2]string) bool { return f[0] == "digest" })
+	if i < 0 || !slices.Equal(fresh, v.Fields[i:]) {
 		return fmt.Errorf("the log means %v", fresh)
 	}
 	return nil

@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
 	"testing/cryptotest"
 	"time"
+
+	"github.com/starling-sync/starling/crdt/vectortest"
 )
 
 // A case of kind pairing has a role. "ticket" is the text alone. "joiner" runs
@@ -31,28 +32,9 @@ func pairingVectorErrors() map[string]error {
 }
 
 func TestPairingVectors(t *testing.T) {
-	paths, err := filepath.Glob(filepath.Join(vectorDir, "pairing-*.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	good, bad := 0, 0
-	for _, path := range paths {
-		v := readVector(t, path)
-		want, known := pairingVectorErrors()[v.get("expect")]
-		if !known {
-			t.Errorf("%s expects the unknown %q", v.name, v.get("expect"))
-		}
-		if want == nil {
-			good++
-		} else {
-			bad++
-		}
-		if err := tryPairing(t, v); !errors.Is(err, want) || want == nil && err != nil {
-			t.Errorf("%s (%s): got %v, want %s", v.name, v.get("comment"), err, v.get("expect"))
-		}
-	}
-	if good < 4 || bad <= good {
-		t.Errorf("%d positive and %d negative vectors: some are missing", good, bad)
+	try := func(v *vectortest.Vector) error { return tryPairing(t, v) }
+	if good, _ := vectortest.Try(t, vectortest.Read(t, "pairing"), pairingVectorErrors(), try); good["pairing"] < 4 {
+		t.Error("vectors are missing: ", good)
 	}
 }
 
@@ -60,13 +42,13 @@ func TestPairingVectorsAreReproduced(t *testing.T) {
 	compareFrozen(t, makePairingVectors(t))
 }
 
-func tryPairing(t *testing.T, v *vector) error {
-	ticket, err := ParseTicket(v.get("ticket"))
+func tryPairing(t *testing.T, v *vectortest.Vector) error {
+	ticket, err := ParseTicket(v.Get("ticket"))
 	if err != nil {
 		return err
 	}
-	now := time.Unix(int64(v.number(t, "now")), 0)
-	switch v.get("role") {
+	now := time.Unix(int64(v.Number(t, "now")), 0)
+	switch v.Get("role") {
 	case "ticket":
 		return tryPairingTicket(t, v, &ticket.body)
 	case "joiner":
@@ -74,27 +56,27 @@ func tryPairing(t *testing.T, v *vector) error {
 	case "inviter":
 		return tryPairingInviter(t, v, ticket, now)
 	}
-	return fmt.Errorf("role %q", v.get("role"))
+	return fmt.Errorf("role %q", v.Get("role"))
 }
 
-func tryPairingTicket(t *testing.T, v *vector, b *ticketBody) error {
-	secret := v.secret(t, "secret")
+func tryPairingTicket(t *testing.T, v *vectortest.Vector, b *ticketBody) error {
+	secret := secretOf(t, v, "secret")
 	addrs := []string{}
-	for _, f := range v.fields {
+	for _, f := range v.Fields {
 		if f[0] == "address" {
 			addrs = append(addrs, f[1])
 		}
 	}
-	if !bytes.Equal(b.session[:], v.bytes(t, "session")) || !bytes.Equal(b.commitment[:], v.bytes(t, "commitment")) ||
-		!b.secret.Equal(secret) || uint64(b.expires) != v.number(t, "expires") || !slices.Equal(b.addrs, addrs) {
+	if !bytes.Equal(b.session[:], v.Bytes(t, "session")) || !bytes.Equal(b.commitment[:], v.Bytes(t, "commitment")) ||
+		!b.secret.Equal(secret) || uint64(b.expires) != v.Number(t, "expires") || !slices.Equal(b.addrs, addrs) {
 		return errVectorDiffers
 	}
 	return nil
 }
 
 // same compares what a side made with a field; an absent field ends the case.
-func (v *vector) same(t *testing.T, key string, made []byte) (more bool, err error) {
-	want := v.bytes(t, key)
+func sameField(t *testing.T, v *vectortest.Vector, key string, made []byte) (more bool, err error) {
+	want := v.Bytes(t, key)
 	if want == nil {
 		return false, nil
 	}
@@ -104,10 +86,10 @@ func (v *vector) same(t *testing.T, key string, made []byte) (more bool, err err
 	return true, nil
 }
 
-func tryPairingJoiner(t *testing.T, v *vector, ticket *Ticket, now time.Time) error {
-	keys := must(keysFromSeeds(v.secret(t, "signing-seed"), v.secret(t, "hpke-seed")))
-	j := &Joiner{name: v.get("name"), keys: keys, random: bytes.NewReader(append(v.bytes(t, "nonce"), make([]byte, 64)...))}
-	s, err := j.NewSession(ticket, now, v.bytes(t, "joiner-peer"), v.bytes(t, "inviter-peer"))
+func tryPairingJoiner(t *testing.T, v *vectortest.Vector, ticket *Ticket, now time.Time) error {
+	keys := must(keysFromSeeds(secretOf(t, v, "signing-seed"), secretOf(t, v, "hpke-seed")))
+	j := &Joiner{name: v.Get("name"), keys: keys, random: bytes.NewReader(append(v.Bytes(t, "nonce"), make([]byte, 64)...))}
+	s, err := j.NewSession(ticket, now, v.Bytes(t, "joiner-peer"), v.Bytes(t, "inviter-peer"))
 	if err != nil {
 		return err
 	}
@@ -115,64 +97,64 @@ func tryPairingJoiner(t *testing.T, v *vector, ticket *Ticket, now time.Time) er
 	if err != nil {
 		return err
 	}
-	if more, err := v.same(t, "hello", hello); !more {
+	if more, err := sameField(t, v, "hello", hello); !more {
 		return err
 	}
-	confirm, err := s.Next(now, v.bytes(t, "opening"))
+	confirm, err := s.Next(now, v.Bytes(t, "opening"))
 	if err != nil {
 		return err
 	}
-	if more, err := v.same(t, "confirm", confirm); !more {
+	if more, err := sameField(t, v, "confirm", confirm); !more {
 		return err
 	}
-	if s.Digits() != v.get("digits") || !bytes.Equal(s.joining.Transcript[:], v.bytes(t, "request-transcript")) ||
-		!bytes.Equal(s.transcript[:], v.bytes(t, "transcript")) {
+	if s.Digits() != v.Get("digits") || !bytes.Equal(s.joining.Transcript[:], v.Bytes(t, "request-transcript")) ||
+		!bytes.Equal(s.transcript[:], v.Bytes(t, "transcript")) {
 		return fmt.Errorf("%w: digits %s", errVectorDiffers, s.Digits())
 	}
-	finish, err := s.Next(now, v.bytes(t, "welcome"))
+	finish, err := s.Next(now, v.Bytes(t, "welcome"))
 	if err != nil {
 		return err
 	}
-	_, err = v.same(t, "finish", finish)
+	_, err = sameField(t, v, "finish", finish)
 	return err
 }
 
-func tryPairingInviter(t *testing.T, v *vector, ticket *Ticket, now time.Time) error {
+func tryPairingInviter(t *testing.T, v *vectortest.Vector, ticket *Ticket, now time.Time) error {
 	inv := &Invite{
-		ticket: ticket.body, opening: v.bytes(t, "committed"), secrets: newPairingSecrets(&ticket.body), codes: pairingCodes,
+		ticket: ticket.body, opening: v.Bytes(t, "committed"), secrets: newPairingSecrets(&ticket.body), codes: pairingCodes,
 	}
-	s, err := inv.NewSession(now, v.bytes(t, "inviter-peer"), v.bytes(t, "joiner-peer"))
+	s, err := inv.NewSession(now, v.Bytes(t, "inviter-peer"), v.Bytes(t, "joiner-peer"))
 	if err != nil {
 		return err
 	}
-	opening, err := s.Next(now, v.bytes(t, "hello"))
+	opening, err := s.Next(now, v.Bytes(t, "hello"))
 	if err != nil {
 		return err
 	}
-	if more, err := v.same(t, "opening", opening); !more {
+	if more, err := sameField(t, v, "opening", opening); !more {
 		return err
 	}
-	if _, err := s.Next(now, v.bytes(t, "confirm")); err != nil {
+	if _, err := s.Next(now, v.Bytes(t, "confirm")); err != nil {
 		return err
 	}
-	if s.Request().Name != v.get("name") {
+	if s.Request().Name != v.Get("name") {
 		return fmt.Errorf("%w: name %q", errVectorDiffers, s.Request().Name)
 	}
-	if err := s.Confirm(now, v.get("digits")); err != nil {
+	if err := s.Confirm(now, v.Get("digits")); err != nil {
 		return err
 	}
-	welcome, err := s.Welcome(v.bytes(t, "sealed"))
+	welcome, err := s.Welcome(v.Bytes(t, "sealed"))
 	if err != nil {
 		return err
 	}
-	if more, err := v.same(t, "welcome", welcome); !more {
+	if more, err := sameField(t, v, "welcome", welcome); !more {
 		return err
 	}
-	return s.Finish(v.bytes(t, "finish"))
+	return s.Finish(v.Bytes(t, "finish"))
 }
 
 // makePairingVectors builds every case from fixed random bytes.
-func makePairingVectors(t *testing.T) []*vector {
+func makePairingVectors(t *testing.T) []*vectortest.Vector {
 	cryptotest.SetGlobalRandom(t, 2)
 	p := newPairing(t, 0x31)
 	p.joiner.random = seeded(0x33)
@@ -183,15 +165,15 @@ func makePairingVectors(t *testing.T) []*vector {
 	return slices.Concat(p.ticketVectors(), p.inviterVectors(), p.joinerVectors())
 }
 
-func (p *pairing) ticketVectors() []*vector {
+func (p *pairing) ticketVectors() []*vectortest.Vector {
 	b := p.invite.ticket
-	ticket := func(name, comment, expect, text string) *vector {
-		return newVector("pairing-ticket-"+name, comment, expect).text("role", "ticket").text("ticket", text)
+	ticket := func(name, comment, expect, text string) *vectortest.Vector {
+		return vectortest.New("pairing-ticket-"+name, comment, expect).Text("role", "ticket").Text("ticket", text)
 	}
-	full := func(v *vector, addrs []string) *vector {
-		v.hex("session", b.session[:]).hex("commitment", b.commitment[:]).hex("secret", b.secret.slice()).num("expires", uint64(b.expires))
+	full := func(v *vectortest.Vector, addrs []string) *vectortest.Vector {
+		v.Hex("session", b.session[:]).Hex("commitment", b.commitment[:]).Hex("secret", b.secret.slice()).Num("expires", uint64(b.expires))
 		for _, a := range addrs {
-			v.text("address", a)
+			v.Text("address", a)
 		}
 		return v
 	}
@@ -208,7 +190,7 @@ func (p *pairing) ticketVectors() []*vector {
 	long.addrs = []string{string(bytes.Repeat([]byte{'a'}, MaxTicketAddr+1))}
 	five := b
 	five.addrs = []string{"a", "b", "c", "d", "e"}
-	return []*vector{
+	return []*vectortest.Vector{
 		full(ticket("good", "a ticket with two addresses", "ok", text), b.addrs),
 		full(ticket("upper", "the same in upper case with blanks inside", "ok", string(upper[:40])+" \t"+string(upper[40:])), b.addrs),
 		full(ticket("bare", "a ticket without addresses", "ok", bare.encode()), nil),
@@ -226,71 +208,71 @@ func (p *pairing) ticketVectors() []*vector {
 }
 
 // start is the part that all cases of a role share.
-func (p *pairing) start(name, comment, expect, role string) *vector {
-	return newVector("pairing-"+name, comment, expect).text("role", role).text("ticket", p.invite.Ticket()).
-		num("now", uint64(p.now.Unix())).hex("joiner-peer", joinerPeer).hex("inviter-peer", inviterPeer)
+func (p *pairing) start(name, comment, expect, role string) *vectortest.Vector {
+	return vectortest.New("pairing-"+name, comment, expect).Text("role", role).Text("ticket", p.invite.Ticket()).
+		Num("now", uint64(p.now.Unix())).Hex("joiner-peer", joinerPeer).Hex("inviter-peer", inviterPeer)
 }
 
-func (p *pairing) inviterVectors() []*vector {
-	begin := func(name, comment, expect string) *vector {
-		return p.start("inviter-"+name, comment, expect, "inviter").hex("committed", p.invite.opening).text("name", "phone")
+func (p *pairing) inviterVectors() []*vectortest.Vector {
+	begin := func(name, comment, expect string) *vectortest.Vector {
+		return p.start("inviter-"+name, comment, expect, "inviter").Hex("committed", p.invite.opening).Text("name", "phone")
 	}
-	answered := func(name, comment, expect string) *vector {
-		return begin(name, comment, expect).hex("hello", p.hello).hex("opening", p.opening)
+	answered := func(name, comment, expect string) *vectortest.Vector {
+		return begin(name, comment, expect).Hex("hello", p.hello).Hex("opening", p.opening)
 	}
 	digits := p.n.Digits()
 	wrong := fmt.Sprintf("%06d", (must(strconv.Atoi(digits))+1)%pairingCodes)
-	late := begin("expired", "the hello comes five minutes after the invite was opened", "ErrTicketExpired").hex("hello", p.hello)
-	late.set("now", fmt.Sprint(p.invite.ticket.expires))
-	peer := begin("peer", "the hello was made for another peer id of the member", "ErrPairingMAC").hex("hello", p.hello)
-	peer.set("inviter-peer", fmt.Sprintf("%x", malloryPeer))
-	return []*vector{
-		answered("good", "the member's side of a whole pairing", "ok").hex("confirm", p.confirm).text("digits", digits).
-			hex("sealed", p.sealed).hex("welcome", p.welcome).hex("finish", p.finish),
+	late := begin("expired", "the hello comes five minutes after the invite was opened", "ErrTicketExpired").Hex("hello", p.hello)
+	setField(late, "now", fmt.Sprint(p.invite.ticket.expires))
+	peer := begin("peer", "the hello was made for another peer id of the member", "ErrPairingMAC").Hex("hello", p.hello)
+	setField(peer, "inviter-peer", fmt.Sprintf("%x", malloryPeer))
+	return []*vectortest.Vector{
+		answered("good", "the member's side of a whole pairing", "ok").Hex("confirm", p.confirm).Text("digits", digits).
+			Hex("sealed", p.sealed).Hex("welcome", p.welcome).Hex("finish", p.finish),
 		late, peer,
-		begin("hello-mac", "the last byte of the hello, in its code", "ErrPairingMAC").hex("hello", flipped(p.hello, len(p.hello)-1)),
-		begin("hello-cut", "a hello without its last byte", "ErrMalformed").hex("hello", p.hello[:len(p.hello)-1]),
-		begin("hello-version", "a hello of version 2", "ErrUnsupported").hex("hello", edited(p.hello, func(h *helloFrame) { h.Version = 2 })),
-		begin("hello-kind", "a hello that says it is a confirmation", "ErrMalformed").hex("hello", edited(p.hello, func(h *helloFrame) { h.Kind = frameConfirm })),
-		begin("hello-session", "a hello for another invite", "ErrPairingMAC").hex("hello", edited(p.hello, func(h *helloFrame) { h.Session[0] ^= 1 })),
-		begin("hello-huge", "a hello over its limit", "ErrTooLarge").hex("hello", make([]byte, maxHelloFrame+1)),
+		begin("hello-mac", "the last byte of the hello, in its code", "ErrPairingMAC").Hex("hello", flipped(p.hello, len(p.hello)-1)),
+		begin("hello-cut", "a hello without its last byte", "ErrMalformed").Hex("hello", p.hello[:len(p.hello)-1]),
+		begin("hello-version", "a hello of version 2", "ErrUnsupported").Hex("hello", edited(p.hello, func(h *helloFrame) { h.Version = 2 })),
+		begin("hello-kind", "a hello that says it is a confirmation", "ErrMalformed").Hex("hello", edited(p.hello, func(h *helloFrame) { h.Kind = frameConfirm })),
+		begin("hello-session", "a hello for another invite", "ErrPairingMAC").Hex("hello", edited(p.hello, func(h *helloFrame) { h.Session[0] ^= 1 })),
+		begin("hello-huge", "a hello over its limit", "ErrTooLarge").Hex("hello", make([]byte, maxHelloFrame+1)),
 		begin("hello-name", "another name under the right code: the self-signature does not cover it", "ErrSignature").
-			hex("hello", p.recoded(func(h *helloFrame) { h.Name = "tablet" })),
-		answered("confirm-mac", "the last byte of the confirmation", "ErrPairingMAC").hex("confirm", flipped(p.confirm, len(p.confirm)-1)),
-		answered("confirm-hello", "the hello again in place of the confirmation", "ErrTooLarge").hex("confirm", p.hello),
-		answered("digits", "the digits are one higher", "ErrDigits").hex("confirm", p.confirm).text("digits", wrong),
-		answered("finish", "the last byte of the finish, in its signature", "ErrSignature").hex("confirm", p.confirm).text("digits", digits).
-			hex("sealed", p.sealed).hex("welcome", p.welcome).hex("finish", flipped(p.finish, len(p.finish)-1)),
+			Hex("hello", p.recoded(func(h *helloFrame) { h.Name = "tablet" })),
+		answered("confirm-mac", "the last byte of the confirmation", "ErrPairingMAC").Hex("confirm", flipped(p.confirm, len(p.confirm)-1)),
+		answered("confirm-hello", "the hello again in place of the confirmation", "ErrTooLarge").Hex("confirm", p.hello),
+		answered("digits", "the digits are one higher", "ErrDigits").Hex("confirm", p.confirm).Text("digits", wrong),
+		answered("finish", "the last byte of the finish, in its signature", "ErrSignature").Hex("confirm", p.confirm).Text("digits", digits).
+			Hex("sealed", p.sealed).Hex("welcome", p.welcome).Hex("finish", flipped(p.finish, len(p.finish)-1)),
 	}
 }
 
-func (p *pairing) joinerVectors() []*vector {
+func (p *pairing) joinerVectors() []*vectortest.Vector {
 	n, nonce := p.n, must(helloOf(p.hello)).Nonce
-	begin := func(name, comment, expect string) *vector {
-		return p.start("joiner-"+name, comment, expect, "joiner").text("name", "phone").
-			hex("signing-seed", p.joiner.keys.signingSeed.slice()).hex("hpke-seed", p.joiner.keys.hpkeSeed.slice()).
-			hex("nonce", nonce[:]).hex("hello", p.hello)
+	begin := func(name, comment, expect string) *vectortest.Vector {
+		return p.start("joiner-"+name, comment, expect, "joiner").Text("name", "phone").
+			Hex("signing-seed", p.joiner.keys.signingSeed.slice()).Hex("hpke-seed", p.joiner.keys.hpkeSeed.slice()).
+			Hex("nonce", nonce[:]).Hex("hello", p.hello)
 	}
-	asked := func(name, comment, expect string) *vector {
-		return begin(name, comment, expect).hex("opening", p.opening).hex("confirm", p.confirm).text("digits", n.Digits()).
-			hex("request-transcript", n.joining.Transcript[:]).hex("transcript", n.transcript[:])
+	asked := func(name, comment, expect string) *vectortest.Vector {
+		return begin(name, comment, expect).Hex("opening", p.opening).Hex("confirm", p.confirm).Text("digits", n.Digits()).
+			Hex("request-transcript", n.joining.Transcript[:]).Hex("transcript", n.transcript[:])
 	}
 	other := newOpening(p.member, n.context.Session, [32]byte{1})
 	sealed := p.stolenWelcome()
-	return []*vector{
-		asked("good", "the new device's side of a whole pairing", "ok").hex("welcome", p.welcome).hex("finish", p.finish),
-		begin("opening-mac", "the last byte of the opening frame, in its code", "ErrPairingMAC").hex("opening", flipped(p.opening, len(p.opening)-1)),
+	return []*vectortest.Vector{
+		asked("good", "the new device's side of a whole pairing", "ok").Hex("welcome", p.welcome).Hex("finish", p.finish),
+		begin("opening-mac", "the last byte of the opening frame, in its code", "ErrPairingMAC").Hex("opening", flipped(p.opening, len(p.opening)-1)),
 		begin("opening-other", "an opening that the ticket did not commit to, with a right code", "ErrPairingMAC").
-			hex("opening", p.openingWith(other)),
-		begin("opening-cut", "an opening frame without its last byte", "ErrMalformed").hex("opening", p.opening[:len(p.opening)-1]),
-		begin("opening-huge", "an opening frame over its limit", "ErrTooLarge").hex("opening", make([]byte, maxOpeningFrame+1)),
+			Hex("opening", p.openingWith(other)),
+		begin("opening-cut", "an opening frame without its last byte", "ErrMalformed").Hex("opening", p.opening[:len(p.opening)-1]),
+		begin("opening-huge", "an opening frame over its limit", "ErrTooLarge").Hex("opening", make([]byte, maxOpeningFrame+1)),
 		begin("opening-suite", "an opening frame of suite 2", "ErrUnsupported").
-			hex("opening", encode(&openingFrame{Version: 1, Suite: 2, Kind: frameOpening, Opening: p.invite.opening, MAC: make([]byte, 32)})),
-		asked("welcome-mac", "the last byte of the welcome frame, in its code", "ErrPairingMAC").hex("welcome", flipped(p.welcome, len(p.welcome)-1)),
+			Hex("opening", encode(&openingFrame{Version: 1, Suite: 2, Kind: frameOpening, Opening: p.invite.opening, MAC: make([]byte, 32)})),
+		asked("welcome-mac", "the last byte of the welcome frame, in its code", "ErrPairingMAC").Hex("welcome", flipped(p.welcome, len(p.welcome)-1)),
 		asked("welcome-kind", "a welcome frame that says it is an opening", "ErrMalformed").
-			hex("welcome", encode(&welcomeFrame{Version: 1, Suite: 1, Kind: frameOpening, Sealed: p.sealed, MAC: p.a.welcomeMAC})),
-		asked("welcome-empty", "an empty welcome under a right code", "ErrWelcome").hex("welcome", p.welcomeWith(nil)),
-		asked("welcome-stranger", "a welcome into another account under a right code", "ErrWelcome").hex("welcome", p.welcomeWith(sealed)),
+			Hex("welcome", encode(&welcomeFrame{Version: 1, Suite: 1, Kind: frameOpening, Sealed: p.sealed, MAC: p.a.welcomeMAC})),
+		asked("welcome-empty", "an empty welcome under a right code", "ErrWelcome").Hex("welcome", p.welcomeWith(nil)),
+		asked("welcome-stranger", "a welcome into another account under a right code", "ErrWelcome").Hex("welcome", p.welcomeWith(sealed)),
 	}
 }
 
@@ -336,10 +318,10 @@ func (p *pairing) recoded(change func(*helloFrame)) []byte {
 }
 
 // set replaces a field that is there.
-func (v *vector) set(key, value string) {
-	for i := range v.fields {
-		if v.fields[i][0] == key {
-			v.fields[i][1] = value
+func setField(v *vectortest.Vector, key, value string) {
+	for i := range v.Fields {
+		if v.Fields[i][0] == key {
+			v.Fields[i][1] = value
 		}
 	}
 }

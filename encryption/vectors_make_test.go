@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"testing/cryptotest"
+
+	"github.com/starling-sync/starling/crdt/vectortest"
 )
 
 // vectorWorld is the account that the vectors are about.
@@ -21,7 +23,7 @@ type vectorWorld struct {
 
 // makeVectors builds every case. HPKE draws from the global source, so that is
 // seeded too.
-func makeVectors(t *testing.T) []*vector {
+func makeVectors(t *testing.T) []*vectortest.Vector {
 	cryptotest.SetGlobalRandom(t, 1)
 	w := &vectorWorld{stranger: newFounder(t, "stranger", 3)}
 	w.a, w.founded = newFoundation(t, "laptop", 1)
@@ -43,40 +45,40 @@ func flipped(raw []byte, at int) []byte {
 	return bad
 }
 
-func (w *vectorWorld) derive() []*vector {
+func (w *vectorWorld) derive() []*vectortest.Vector {
 	id, e := w.a, w.a.epoch
 	recovery := must(recoveryKeys(w.founded.seed))
 	nonce := [16]byte{1, 2, 3}
 	host, writer := newestKeys(id, 20000).HostSeed(id.device), WriterFor(id.device, nonce)
-	return []*vector{newVector("derive-account", "everything that is derived from the secrets of an account", "ok").
-		hex("account", id.account[:]).hex("device", id.device[:]).hex("epoch-secret", e.secret.slice()).
-		hex("recovery-seed", w.founded.seed.slice()).hex("instance-nonce", nonce[:]).num("day", 20000).
-		hex("tag", e.tag[:]).hex("data-key", e.data.slice()).hex("control-key", e.control.slice()).
-		hex("previous-secrets-key", e.previous.slice()).hex("discovery-key", e.discovery.slice()).
-		hex("mailbox-key", e.mailbox.slice()).
-		hex("recovery-signing-public", recovery.signingPublic()).hex("recovery-hpke-public", recovery.hpkePublic()).
-		hex("host-seed", host[:]).hex("writer", writer[:]).text("service-name", newestKeys(id, 20000).ServiceName())}
+	return []*vectortest.Vector{vectortest.New("derive-account", "everything that is derived from the secrets of an account", "ok").
+		Hex("account", id.account[:]).Hex("device", id.device[:]).Hex("epoch-secret", e.secret.slice()).
+		Hex("recovery-seed", w.founded.seed.slice()).Hex("instance-nonce", nonce[:]).Num("day", 20000).
+		Hex("tag", e.tag[:]).Hex("data-key", e.data.slice()).Hex("control-key", e.control.slice()).
+		Hex("previous-secrets-key", e.previous.slice()).Hex("discovery-key", e.discovery.slice()).
+		Hex("mailbox-key", e.mailbox.slice()).
+		Hex("recovery-signing-public", recovery.signingPublic()).Hex("recovery-hpke-public", recovery.hpkePublic()).
+		Hex("host-seed", host[:]).Hex("writer", writer[:]).Text("service-name", newestKeys(id, 20000).ServiceName())}
 }
 
-func (w *vectorWorld) operations() []*vector {
+func (w *vectorWorld) operations() []*vectortest.Vector {
 	keys := w.stranger.keys
 	genesis := w.a.Ops()[:1]
-	one := func(name, comment, expect string, change func(*operationBody, *addAction)) *vector {
-		return newVector("operation-"+name, comment, expect).hex("known", w.a.Ops()...).
-			hex("operation", forge(w.a, keys, change))
+	one := func(name, comment, expect string, change func(*operationBody, *addAction)) *vectortest.Vector {
+		return vectortest.New("operation-"+name, comment, expect).Hex("known", w.a.Ops()...).
+			Hex("operation", forge(w.a, keys, change))
 	}
 	genesisHash := labelOperationHash.hash(genesis[0])
-	good := newVector("operation-add", "the first device adds another", "ok").hex("known", genesis...).hex("operation", w.a.Ops()[1])
+	good := vectortest.New("operation-add", "the first device adds another", "ok").Hex("known", genesis...).Hex("operation", w.a.Ops()[1])
 	device, digest := w.a.log.ops[1].member.ID, w.a.MembershipDigest()
-	good.hex("device", device[:]).hex("digest", digest[:])
+	good.Hex("device", device[:]).Hex("digest", digest[:])
 	op := w.a.Ops()[1]
-	return []*vector{
+	return []*vectortest.Vector{
 		good,
-		newVector("operation-flipped-signature", "the last byte of the author's signature", "ErrSignature").hex("known", genesis...).hex("operation", flipped(op, len(op)-1)),
-		newVector("operation-trailing-byte", "a byte after the end", "ErrMalformed").hex("known", genesis...).hex("operation", append(slices.Clone(op), 0)),
-		newVector("operation-cut", "the last byte is missing", "ErrMalformed").hex("known", genesis...).hex("operation", op[:len(op)-1]),
-		newVector("operation-other-genesis", "the genesis of another account", "ErrOtherAccount").hex("known", genesis...).hex("operation", w.stranger.Ops()[0]),
-		newVector("operation-huge", "over 4,096 bytes", "ErrTooLarge").hex("known", genesis...).hex("operation", make([]byte, MaxOperation+1)),
+		vectortest.New("operation-flipped-signature", "the last byte of the author's signature", "ErrSignature").Hex("known", genesis...).Hex("operation", flipped(op, len(op)-1)),
+		vectortest.New("operation-trailing-byte", "a byte after the end", "ErrMalformed").Hex("known", genesis...).Hex("operation", append(slices.Clone(op), 0)),
+		vectortest.New("operation-cut", "the last byte is missing", "ErrMalformed").Hex("known", genesis...).Hex("operation", op[:len(op)-1]),
+		vectortest.New("operation-other-genesis", "the genesis of another account", "ErrOtherAccount").Hex("known", genesis...).Hex("operation", w.stranger.Ops()[0]),
+		vectortest.New("operation-huge", "over 4,096 bytes", "ErrTooLarge").Hex("known", genesis...).Hex("operation", make([]byte, MaxOperation+1)),
 		one("version", "version 2", "ErrUnsupported", func(b *operationBody, _ *addAction) { b.Version = 2 }),
 		one("suite", "suite 2", "ErrUnsupported", func(b *operationBody, _ *addAction) { b.Suite = 2 }),
 		one("kind", "kind 99", "ErrUnsupported", func(b *operationBody, _ *addAction) { b.Kind = 99 }),
@@ -97,11 +99,11 @@ func (w *vectorWorld) operations() []*vector {
 	}
 }
 
-func (w *vectorWorld) epochs(t *testing.T) []*vector {
+func (w *vectorWorld) epochs(t *testing.T) []*vectortest.Vector {
 	raw := w.a.EpochRecords()[0]
-	one := func(name, comment, expect string, record []byte) *vector {
-		return newVector("epoch-"+name, comment, expect).hex("known", w.a.Ops()[0]).
-			hex("hpke-seed", w.a.keys.hpkeSeed.slice()).hex("epoch-secret", w.a.epoch.secret.slice()).hex("record", record)
+	one := func(name, comment, expect string, record []byte) *vectortest.Vector {
+		return vectortest.New("epoch-"+name, comment, expect).Hex("known", w.a.Ops()[0]).
+			Hex("hpke-seed", w.a.keys.hpkeSeed.slice()).Hex("epoch-secret", w.a.epoch.secret.slice()).Hex("record", record)
 	}
 	r, err := parseEpochRecord(raw)
 	if err != nil {
@@ -113,12 +115,12 @@ func (w *vectorWorld) epochs(t *testing.T) []*vector {
 	fewer := *r
 	fewer.Wraps = r.Wraps[:3]
 	stranger := one("recipient-none", "no wrap is for this key", "ErrDecrypt", raw)
-	for i := range stranger.fields {
-		if stranger.fields[i][0] == "hpke-seed" {
-			stranger.fields[i][1] = newVector("x", "", "").hex("x", w.stranger.keys.hpkeSeed.slice()).get("x")
+	for i := range stranger.Fields {
+		if stranger.Fields[i][0] == "hpke-seed" {
+			stranger.Fields[i][1] = vectortest.New("x", "", "").Hex("x", w.stranger.keys.hpkeSeed.slice()).Get("x")
 		}
 	}
-	return []*vector{
+	return []*vectortest.Vector{
 		one("first", "the first epoch, for its founder", "ok", raw),
 		stranger,
 		one("wraps-order", "wraps not in ascending order", "ErrMalformed", encode(swapped)),
@@ -128,21 +130,21 @@ func (w *vectorWorld) epochs(t *testing.T) []*vector {
 	}
 }
 
-func (w *vectorWorld) envelopes(t *testing.T) []*vector {
+func (w *vectorWorld) envelopes(t *testing.T) []*vectortest.Vector {
 	wr := newTestWriter(w.a, 1)
 	first := wr.seal(t, []byte("first batch"))
 	after := wr.chain
 	second := wr.seal(t, []byte("second batch"), Dep{Writer: WriterID{9}, Seq: 7, Head: Hash{8}})
 	writer := WriterFor(w.a.device, wr.nonce)
-	one := func(name, comment, expect string, raw []byte, chain *Chain) *vector {
-		v := newVector("envelope-"+name, comment, expect).hex("known", w.a.Ops()[0]).hex("epoch-secret", w.a.epoch.secret.slice())
+	one := func(name, comment, expect string, raw []byte, chain *Chain) *vectortest.Vector {
+		v := vectortest.New("envelope-"+name, comment, expect).Hex("known", w.a.Ops()[0]).Hex("epoch-secret", w.a.epoch.secret.slice())
 		if chain != nil {
-			v.num("chain-seq", chain.Seq).hex("chain-device", chain.Device[:]).hex("chain-head", chain.Head[:]).hex("chain-members", chain.Members[:])
+			v.Num("chain-seq", chain.Seq).Hex("chain-device", chain.Device[:]).Hex("chain-head", chain.Head[:]).Hex("chain-members", chain.Members[:])
 		}
-		return v.hex("envelope", raw)
+		return v.Hex("envelope", raw)
 	}
-	content := func(v *vector, c Chain, batch string) *vector {
-		return v.num("seq", c.Seq).hex("writer", writer[:]).hex("batch", []byte(batch)).hex("id", c.Head[:])
+	content := func(v *vectortest.Vector, c Chain, batch string) *vectortest.Vector {
+		return v.Num("seq", c.Seq).Hex("writer", writer[:]).Hex("batch", []byte(batch)).Hex("id", c.Head[:])
 	}
 	nonce := [16]byte{1}
 	members := w.a.MembershipDigest()
@@ -157,7 +159,7 @@ func (w *vectorWorld) envelopes(t *testing.T) []*vector {
 	dirty[len(dirty)-1] = 1
 	otherHead := after
 	otherHead.Head[0]++
-	return []*vector{
+	return []*vectortest.Vector{
 		content(one("first", "the first envelope of a writer announces device and nonce", "ok", first, nil), after, "first batch"),
 		content(one("second", "the second leaves out what is known", "ok", second, &after), wr.chain, "second batch"),
 		one("gap", "the second without the first", "ErrGap", second, nil),
@@ -183,15 +185,15 @@ func (w *vectorWorld) envelopes(t *testing.T) []*vector {
 	}
 }
 
-func (w *vectorWorld) hellos(t *testing.T) []*vector {
+func (w *vectorWorld) hellos(t *testing.T) []*vectortest.Vector {
 	x, y := w.a.NewHello(true, peerA, peerB, testTime, seeded(1)), w.b.NewHello(false, peerB, peerA, testTime, seeded(2))
 	frames, err := runHello(x, y)
 	if err != nil {
 		t.Fatal(err)
 	}
-	side := func(name, comment, expect string, id *Identity, in ...[]byte) *vector {
-		v := newVector("hello-"+name, comment, expect).hex("known", w.a.Ops()...).hex("epoch-secret", id.epoch.secret.slice()).
-			hex("signing-seed", id.keys.signingSeed.slice()).hex("device", id.device[:])
+	side := func(name, comment, expect string, id *Identity, in ...[]byte) *vectortest.Vector {
+		v := vectortest.New("hello-"+name, comment, expect).Hex("known", w.a.Ops()...).Hex("epoch-secret", id.epoch.secret.slice()).
+			Hex("signing-seed", id.keys.signingSeed.slice()).Hex("device", id.device[:])
 		seed, role, local, remote := byte(1), "initiator", peerA, peerB
 		if id == w.b {
 			seed, role, local, remote = 2, "responder", peerB, peerA
@@ -200,11 +202,11 @@ func (w *vectorWorld) hellos(t *testing.T) []*vector {
 		if _, err := io.ReadFull(seeded(seed), random); err != nil {
 			t.Fatal(err)
 		}
-		return v.text("role", role).hex("local", local).hex("remote", remote).hex("random", random).hex("in", in...)
+		return v.Text("role", role).Hex("local", local).Hex("remote", remote).Hex("random", random).Hex("in", in...)
 	}
-	return []*vector{
-		side("initiator", "the dialing side; an empty in starts it", "ok", w.a, nil, frames[1]).hex("out", frames[0], frames[2]).hex("peer", w.b.device[:]),
-		side("responder", "the answering side", "ok", w.b, frames[0], frames[2]).hex("out", frames[1]).hex("peer", w.a.device[:]),
+	return []*vectortest.Vector{
+		side("initiator", "the dialing side; an empty in starts it", "ok", w.a, nil, frames[1]).Hex("out", frames[0], frames[2]).Hex("peer", w.b.device[:]),
+		side("responder", "the answering side", "ok", w.b, frames[0], frames[2]).Hex("out", frames[1]).Hex("peer", w.a.device[:]),
 		side("first-flipped", "a bit of the first frame", "ErrHello", w.b, flipped(frames[0], 100)),
 		side("first-cut", "the first frame is cut", "ErrHello", w.b, frames[0][:1023]),
 		side("second-flipped", "a bit of the second frame", "ErrHello", w.a, nil, flipped(frames[1], 100)),
@@ -215,7 +217,7 @@ func (w *vectorWorld) hellos(t *testing.T) []*vector {
 	}
 }
 
-func (w *vectorWorld) identities(t *testing.T) []*vector {
+func (w *vectorWorld) identities(t *testing.T) []*vectortest.Vector {
 	seal := func(u Unlock, cost argonCost, seed byte) []byte {
 		raw, err := sealBox(u, cost, encode(w.founded.stored), seeded(seed))
 		if err != nil {
@@ -226,15 +228,17 @@ func (w *vectorWorld) identities(t *testing.T) []*vector {
 	key := bytes.Repeat([]byte{7}, 32)
 	byKey := seal(UnlockKey(key), argonCost{}, 5)
 	byPhrase := seal(UnlockPassphrase([]byte("correct horse")), cheapCost, 6)
-	one := func(name, comment, expect string, file []byte) *vector {
-		return newVector("identity-"+name, comment, expect).hex("key", key).hex("file", file)
+	one := func(name, comment, expect string, file []byte) *vectortest.Vector {
+		return vectortest.New("identity-"+name, comment, expect).Hex("key", key).Hex("file", file)
 	}
-	ids := func(v *vector) *vector { return v.hex("account", w.a.account[:]).hex("device", w.a.device[:]) }
+	ids := func(v *vectortest.Vector) *vectortest.Vector {
+		return v.Hex("account", w.a.account[:]).Hex("device", w.a.device[:])
+	}
 	header := func(h boxHeader) []byte { return withHeader(h) }
-	return []*vector{
+	return []*vectortest.Vector{
 		ids(one("key", "opened with a key file", "ok", byKey)),
-		ids(newVector("identity-passphrase", "opened with a passphrase, at a low cost", "ok").text("passphrase", "correct horse").hex("file", byPhrase)),
-		newVector("identity-wrong-passphrase", "another passphrase", "ErrWrongUnlock").text("passphrase", "battery staple").hex("file", byPhrase),
+		ids(vectortest.New("identity-passphrase", "opened with a passphrase, at a low cost", "ok").Text("passphrase", "correct horse").Hex("file", byPhrase)),
+		vectortest.New("identity-wrong-passphrase", "another passphrase", "ErrWrongUnlock").Text("passphrase", "battery staple").Hex("file", byPhrase),
 		one("wrong-kind", "a key for a passphrase", "ErrWrongUnlock", byPhrase),
 		one("flipped-box", "the last byte", "ErrWrongUnlock", flipped(byKey, len(byKey)-1)),
 		one("flipped-salt", "a byte of the salt", "ErrWrongUnlock", flipped(byKey, len(boxMagic)+2+12)),
@@ -248,16 +252,16 @@ func (w *vectorWorld) identities(t *testing.T) []*vector {
 	}
 }
 
-func (w *vectorWorld) welcomes(t *testing.T) []*vector {
-	one := func(name, comment, expect string, transcript Hash, raw []byte) *vector {
-		return newVector("welcome-"+name, comment, expect).hex("signing-seed", w.joiner.keys.signingSeed.slice()).
-			hex("hpke-seed", w.joiner.keys.hpkeSeed.slice()).hex("transcript", transcript[:]).hex("welcome", raw)
+func (w *vectorWorld) welcomes(t *testing.T) []*vectortest.Vector {
+	one := func(name, comment, expect string, transcript Hash, raw []byte) *vectortest.Vector {
+		return vectortest.New("welcome-"+name, comment, expect).Hex("signing-seed", w.joiner.keys.signingSeed.slice()).
+			Hex("hpke-seed", w.joiner.keys.hpkeSeed.slice()).Hex("transcript", transcript[:]).Hex("welcome", raw)
 	}
 	again := func(change func(*welcome) signingKey) []byte {
 		return rewelcome(t, w.a, w.request, change)
 	}
-	return []*vector{
-		one("device", "makes a member of a device", "ok", Hash{2}, w.welcome).hex("account", w.a.account[:]).hex("device", w.b.device[:]),
+	return []*vectortest.Vector{
+		one("device", "makes a member of a device", "ok", Hash{2}, w.welcome).Hex("account", w.a.account[:]).Hex("device", w.b.device[:]),
 		one("transcript", "another pairing", "ErrWelcome", Hash{4}, w.welcome),
 		one("flipped", "the last byte", "ErrWelcome", Hash{2}, flipped(w.welcome, len(w.welcome)-1)),
 		one("sponsor", "not signed by the member that added the device", "ErrWelcome", Hash{2}, again(func(*welcome) signingKey { return w.b.keys.signing })),

@@ -170,9 +170,14 @@ func TestParseDeflated(t *testing.T) {
 	}
 }
 
-// TestParseRefuses breaks one thing at a time. The checksum is always right,
-// so that it is the check meant that refuses.
-func TestParseRefuses(t *testing.T) {
+// refusedSpec is a change that breaks one thing. The checksum is always right, so
+// that it is the check meant that refuses.
+type refusedSpec struct {
+	change func(*spec)
+	want   string
+}
+
+func refusedSpecs() map[string]refusedSpec {
 	filled := func(n, size int, step byte) (out [][]byte) {
 		for i := range n {
 			b := make([]byte, size)
@@ -181,10 +186,7 @@ func TestParseRefuses(t *testing.T) {
 		}
 		return out
 	}
-	for name, c := range map[string]struct {
-		change func(*spec)
-		want   string
-	}{
+	return map[string]refusedSpec{
 		"dependencies not sorted":  {func(s *spec) { slices.Reverse(s.deps) }, "not sorted"},
 		"dependency twice":         {func(s *spec) { s.deps[1] = s.deps[0] }, "not sorted or repeat"},
 		"dependency short":         {func(s *spec) { *s = spec{deps: [][]byte{{1}}} }, "dependencies: want 32"},
@@ -216,7 +218,12 @@ func TestParseRefuses(t *testing.T) {
 		"column number too large":  {func(s *spec) { s.columns[1][0] = 1 << 32 }, "column specification"},
 		"too many columns":         {func(s *spec) { s.columns = make([][3]any, columnCount+1); fill(s.columns) }, "13 exceeds 12"},
 		"data behind the columns":  {func(s *spec) { s.extra = []byte{0} }, "1 bytes behind the last column"},
-	} {
+	}
+}
+
+// TestParseRefuses breaks one thing at a time.
+func TestParseRefuses(t *testing.T) {
+	for name, c := range refusedSpecs() {
 		t.Run(name, func(t *testing.T) {
 			s := valid()
 			c.change(&s)

@@ -16,22 +16,22 @@ func parseOps(ops ...Op) error {
 	return err
 }
 
-// TestParseRefusesOps breaks one operation at a time; the others refer to all
-// actors.
-func TestParseRefusesOps(t *testing.T) {
+// refusedOp is an operation that breaks one thing.
+type refusedOp struct {
+	op   Op
+	want string
+}
+
+// refusedOps returns good operations, which refer to all actors, and others to be
+// added to them.
+func refusedOps() (good []Op, bad map[string]refusedOp) {
 	text, char := OpID{20, third}, OpID{21, ninth}
 	set := Op{Key: "k", Action: Set, Type: Bytes, Value: []byte("v")}
 	insert := Op{Obj: text, Insert: true, Action: Set, Type: Text, Value: []byte("c")}
 	remove := Op{Obj: text, Elem: char, Action: Delete, Pred: []OpID{char}}
 	with := func(o Op, change func(*Op)) Op { change(&o); return o }
-	good := []Op{set, insert, remove}
-	if err := parseOps(good...); err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range map[string]struct {
-		op   Op
-		want string
-	}{
+	good = []Op{set, insert, remove}
+	return good, map[string]refusedOp{
 		"a map":                       {with(set, func(o *Op) { o.Action, o.Type, o.Value = 0, Null, nil }), "not used"},
 		"a list":                      {with(set, func(o *Op) { o.Action, o.Type, o.Value = 2, Null, nil }), "not used"},
 		"a mark":                      {with(set, func(o *Op) { o.Action, o.Type, o.Value = 7, Null, nil }), "not used"},
@@ -70,7 +70,15 @@ func TestParseRefusesOps(t *testing.T) {
 		"predecessors not sorted":     {with(set, func(o *Op) { o.Pred = []OpID{{2, self}, {1, self}} }), "not sorted"},
 		"predecessors in wrong order": {with(set, func(o *Op) { o.Pred = []OpID{{2, ninth}, {2, third}} }), "not sorted"},
 		"a predecessor twice":         {with(set, func(o *Op) { o.Pred = []OpID{{1, self}, {1, self}} }), "not sorted"},
-	} {
+	}
+}
+
+func TestParseRefusesOps(t *testing.T) {
+	good, bad := refusedOps()
+	if err := parseOps(good...); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range bad {
 		t.Run(name, func(t *testing.T) {
 			err := parseOps(append(slices.Clone(good), c.op)...)
 			if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), c.want) {
@@ -78,7 +86,7 @@ func TestParseRefusesOps(t *testing.T) {
 			}
 		})
 	}
-	if err := parseOps(set, set); err == nil || !strings.Contains(err.Error(), "no operation refers to") {
+	if err := parseOps(good[0], good[0]); err == nil || !strings.Contains(err.Error(), "no operation refers to") {
 		t.Errorf("actors that are not used: %v", err)
 	}
 	if err := parseOps(); err == nil || !strings.Contains(err.Error(), "no operations") {

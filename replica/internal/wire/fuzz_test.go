@@ -4,23 +4,19 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"path/filepath"
 	"reflect"
 	"testing"
 
 	"github.com/starling-sync/starling/crdt/change"
+	"github.com/starling-sync/starling/crdt/vectortest"
 )
 
 // seed gives the bytes of all frozen cases that have the key to f.
 func seed(f *testing.F, key string) {
-	paths, err := filepath.Glob(filepath.Join(vectorDir, "*.txt"))
-	if err != nil {
-		f.Fatal(err)
-	}
 	seeds := 0
-	for _, path := range paths {
-		if v := readVector(f, path); v.fields[3][0] == key {
-			f.Add(unhex(f, v.get(key)))
+	for _, v := range vectortest.Read(f) {
+		if v.Fields[3][0] == key {
+			f.Add(unhex(f, v.Get(key)))
 			seeds++
 		}
 	}

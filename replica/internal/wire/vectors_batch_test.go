@@ -6,18 +6,20 @@ import (
 	"math/bits"
 	"slices"
 	"testing"
+
+	"github.com/starling-sync/starling/crdt/vectortest"
 )
 
 // packed is a vector of a batch by its bytes, codec first.
-func packed(name, comment, expect string, raw []byte) *vector {
-	return newVector("batch-"+name, comment, expect).hex("batch", raw)
+func packed(name, comment, expect string, raw []byte) *vectortest.Vector {
+	return vectortest.New("batch-"+name, comment, expect).Hex("batch", raw)
 }
 
 // elidedVectors are of the zero writer, whose keys end as they are.
-func elidedVectors(t *testing.T) []*vector {
+func elidedVectors(t *testing.T) []*vectortest.Vector {
 	b := elidable(t, 4, 2)
 	grouped := &Batch{Docs: b.Docs, Changes: []BatchChange{b.Changes[0], b.Changes[2], b.Changes[1], b.Changes[3]}}
-	bad := func(name, comment string, alter func(*elidedBatch)) *vector {
+	bad := func(name, comment string, alter func(*elidedBatch)) *vectortest.Vector {
 		return packed("elided-"+name, comment, "ErrMalformed", append([]byte{codecElided}, elidedOf(t, b, alter)...))
 	}
 	run := func(alter func([]byte) []byte) func(*elidedBatch) {
@@ -29,8 +31,8 @@ func elidedVectors(t *testing.T) []*vector {
 	in := func(stream, i int, delta byte) func(*elidedBatch) {
 		return run(func(r []byte) []byte { r[streamAt(r, stream)+i] += delta; return r })
 	}
-	return []*vector{
-		packed("elided", "four changes to two documents, elided", "ok", append([]byte{codecElided}, elidedOf(t, b, nil)...)).describeBatch(grouped),
+	return []*vectortest.Vector{
+		describeBatch(packed("elided", "four changes to two documents, elided", "ok", append([]byte{codecElided}, elidedOf(t, b, nil)...)), grouped),
 		bad("cut", "the last byte of the run is missing", run(func(r []byte) []byte { return r[:len(r)-1] })),
 		bad("trailing", "a byte behind the run", run(func(r []byte) []byte { return append(r, 0) })),
 		bad("nothing", "an empty run", run(func([]byte) []byte { return nil })),
@@ -60,15 +62,15 @@ func streamAt(run []byte, i int) int {
 	return at
 }
 
-func batchVectors(t *testing.T) []*vector {
+func batchVectors(t *testing.T) []*vectortest.Vector {
 	plain := func(b *Batch) []byte { return append([]byte{codecPlain}, plainOf(t, b)...) }
-	good := func(name, comment string, b *Batch) *vector {
-		return packed(name, comment, "ok", plain(b)).describeBatch(b)
+	good := func(name, comment string, b *Batch) *vectortest.Vector {
+		return describeBatch(packed(name, comment, "ok", plain(b)), b)
 	}
-	bad := func(name, comment, text string) *vector {
+	bad := func(name, comment, text string) *vectortest.Vector {
 		return packed(name, comment, "ErrMalformed", unhex(t, "01"+text))
 	}
-	return []*vector{
+	return []*vectortest.Vector{
 		good("one", "one change to one document", batchOf(1, 3)),
 		good("no-entity", "a document of a kind without entities", entity("")),
 		good("entity-limit", "an entity of 512 bytes", entity(string(bytes.Repeat([]byte("é"), MaxEntity/2)))),
@@ -110,20 +112,20 @@ func batchVectors(t *testing.T) []*vector {
 	}
 }
 
-func zstdVectors(t *testing.T) []*vector {
+func zstdVectors(t *testing.T) []*vectortest.Vector {
 	small, library := batchOf(2, 70), libraryBatch()
 	plain := plainOf(t, small)
 	stored, half := block(blockRaw, len(plain), plain...), len(plain)/2
 	frame, empty := rawZstd(plain), undeclared(block(blockRaw, 0))
 	skippable := unhex(t, "502a4d18 02000000 0102")
-	good := func(name, comment string, b *Batch, raw []byte) *vector {
-		return packed("zstd-"+name, comment, "ok", append([]byte{codecZstd}, raw...)).describeBatch(b)
+	good := func(name, comment string, b *Batch, raw []byte) *vectortest.Vector {
+		return describeBatch(packed("zstd-"+name, comment, "ok", append([]byte{codecZstd}, raw...)), b)
 	}
-	bad := func(name, comment string, raw ...[]byte) *vector {
+	bad := func(name, comment string, raw ...[]byte) *vectortest.Vector {
 		return packed("zstd-"+name, comment, "ErrMalformed", slices.Concat([]byte{codecZstd}, slices.Concat(raw...)))
 	}
 	run := bytes.LastIndex(plain, bytes.Repeat([]byte{7}, 70)) // the second change ends the plain text
-	return []*vector{
+	return []*vectortest.Vector{
 		good("stored", "one block, not compressed, size declared", small, frame),
 		good("blocks", "three blocks, size not declared", small, undeclared(block(blockRaw, half, plain[:half]...),
 			block(blockRaw, len(plain)-half, plain[half:]...), block(blockRaw, 0))),

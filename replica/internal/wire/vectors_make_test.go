@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/starling-sync/starling/crdt/vectortest"
 )
 
 // Frames of other implementations, of the four changes to two documents that
@@ -32,18 +34,18 @@ func libraryBatch() *Batch {
 	return b
 }
 
-func makeVectors(t *testing.T) []*vector {
+func makeVectors(t *testing.T) []*vectortest.Vector {
 	return slices.Concat(frameVectors(t), helloVectors(t), frontierVectors(t), memberVectors(t), epochVectors(t),
 		envelopeVectors(t), ackVectors(t), compareVectors(t), batchVectors(t), elidedVectors(t), zstdVectors(t))
 }
 
 // said is a vector of a good message, and refused one of a body that is none.
-func said(t *testing.T, name, comment string, m Message) *vector {
-	return newVector(name, comment, "ok").hex("frame", frameOf(t, m)).describe(m)
+func said(t *testing.T, name, comment string, m Message) *vectortest.Vector {
+	return describe(vectortest.New(name, comment, "ok").Hex("frame", frameOf(t, m)), m)
 }
 
-func refused(t *testing.T, typ Type, name, comment, expect, body string) *vector {
-	return newVector(name, comment, expect).hex("frame", rawFrame(typ, unhex(t, body)))
+func refused(t *testing.T, typ Type, name, comment, expect, body string) *vectortest.Vector {
+	return vectortest.New(name, comment, expect).Hex("frame", rawFrame(typ, unhex(t, body)))
 }
 
 // What the bodies below are made of.
@@ -61,11 +63,11 @@ func tail(t *testing.T, text string, n int) []byte {
 	return raw[len(raw)-n:]
 }
 
-func frameVectors(t *testing.T) []*vector {
-	one := func(name, comment, expect, frame string) *vector {
-		return newVector("frame-"+name, comment, expect).hex("frame", unhex(t, frame))
+func frameVectors(t *testing.T) []*vectortest.Vector {
+	one := func(name, comment, expect, frame string) *vectortest.Vector {
+		return vectortest.New("frame-"+name, comment, expect).Hex("frame", unhex(t, frame))
 	}
-	return []*vector{
+	return []*vectortest.Vector{
 		one("length-zero", "a length of zero, without room for the type", "ErrMalformed", "00"),
 		one("length-long", "a length of 9 in two bytes", "ErrMalformed", "8900 06"+vecNonce),
 		one("length-five-bytes", "a length of 9 in five bytes", "ErrMalformed", "8980808000 06"+vecNonce),
@@ -89,13 +91,13 @@ func frameVectors(t *testing.T) []*vector {
 	}
 }
 
-func helloVectors(t *testing.T) []*vector {
+func helloVectors(t *testing.T) []*vectortest.Vector {
 	instance, digest := [8]byte(tail(t, vecNonce, 8)), [32]byte(tail(t, vecDigest, 32))
 	body := "01" + vecNonce + vecDigest + "00"
-	bad := func(name, comment, expect, body string) *vector {
+	bad := func(name, comment, expect, body string) *vectortest.Vector {
 		return refused(t, TypeHello, "hello-"+name, comment, expect, body)
 	}
-	return []*vector{
+	return []*vectortest.Vector{
 		said(t, "hello-good", "nothing waits to be sealed", &Hello{Instance: instance, Digest: digest}),
 		said(t, "hello-backlog", "changes wait to be sealed", &Hello{Instance: instance, Digest: digest, Backlog: true}),
 		bad("empty", "no body", "ErrMalformed", ""),
@@ -108,14 +110,14 @@ func helloVectors(t *testing.T) []*vector {
 	}
 }
 
-func frontierVectors(t *testing.T) []*vector {
+func frontierVectors(t *testing.T) []*vectortest.Vector {
 	members, head := [32]byte(tail(t, vecDigest, 32)), [32]byte(tail(t, vecHead, 32))
 	first, second := [16]byte(tail(t, vecWriter1, 16)), [16]byte(tail(t, vecWriter2, 16))
-	bad := func(name, comment, list string) *vector {
+	bad := func(name, comment, list string) *vectortest.Vector {
 		return refused(t, TypeFrontier, "frontier-"+name, comment, "ErrMalformed", vecDigest+list)
 	}
 	entry := func(writer, seq string) string { return "83" + writer + seq + vecHead }
-	return []*vector{
+	return []*vectortest.Vector{
 		said(t, "frontier-empty", "of a device that holds nothing", &Frontier{Members: members}),
 		said(t, "frontier-two", "two writers, the smallest and the largest number", &Frontier{Members: members, Entries: []Entry{
 			{Writer: first, Seq: 1, Head: head}, {Writer: second, Seq: 1<<64 - 1, Head: head},
@@ -142,11 +144,11 @@ func frontierVectors(t *testing.T) []*vector {
 	}
 }
 
-func epochVectors(t *testing.T) []*vector {
-	bad := func(name, comment, body string) *vector {
+func epochVectors(t *testing.T) []*vectortest.Vector {
+	bad := func(name, comment, body string) *vectortest.Vector {
 		return refused(t, TypeEpochs, "epochs-"+name, comment, "ErrMalformed", body)
 	}
-	return []*vector{
+	return []*vectortest.Vector{
 		said(t, "epochs-none", "no record", &Epochs{}),
 		said(t, "epochs-two", "two records", &Epochs{Records: [][]byte{{1}, bytes.Repeat([]byte{2}, 30)}}),
 		bad("empty", "no body", ""),
@@ -158,13 +160,13 @@ func epochVectors(t *testing.T) []*vector {
 	}
 }
 
-func memberVectors(t *testing.T) []*vector {
-	bad := func(name, comment, body string) *vector {
+func memberVectors(t *testing.T) []*vectortest.Vector {
+	bad := func(name, comment, body string) *vectortest.Vector {
 		return refused(t, TypeMembers, "members-"+name, comment, "ErrMalformed", body)
 	}
-	above := newVector("members-operation-above", "an operation of 4,097 bytes", "ErrMalformed").
-		hex("frame", rawFrame(TypeMembers, append(unhex(t, "81591001"), make([]byte, MaxOp+1)...)))
-	return []*vector{
+	above := vectortest.New("members-operation-above", "an operation of 4,097 bytes", "ErrMalformed").
+		Hex("frame", rawFrame(TypeMembers, append(unhex(t, "81591001"), make([]byte, MaxOp+1)...)))
+	return []*vectortest.Vector{
 		said(t, "members-none", "no operation", &Members{}),
 		said(t, "members-two", "two operations", &Members{Ops: [][]byte{{1}, bytes.Repeat([]byte{2}, 30)}}),
 		said(t, "members-operation-limit", "an operation of 4,096 bytes", membersOf(1, MaxOp)),
@@ -183,20 +185,20 @@ func memberVectors(t *testing.T) []*vector {
 	}
 }
 
-func envelopeVectors(t *testing.T) []*vector {
-	return []*vector{
+func envelopeVectors(t *testing.T) []*vectortest.Vector {
+	return []*vectortest.Vector{
 		said(t, "envelope-one", "an envelope is any bytes here", &Envelope{Raw: unhex(t, vecDigest)}),
 		refused(t, TypeEnvelope, "envelope-empty", "no bytes", "ErrMalformed", ""),
-		newVector("envelope-cut", "ends before its length", "ErrUnexpectedEOF").hex("frame", unhex(t, "0a04"+vecNonce)),
+		vectortest.New("envelope-cut", "ends before its length", "ErrUnexpectedEOF").Hex("frame", unhex(t, "0a04"+vecNonce)),
 	}
 }
 
-func ackVectors(t *testing.T) []*vector {
+func ackVectors(t *testing.T) []*vectortest.Vector {
 	first, second := [16]byte(tail(t, vecWriter1, 16)), [16]byte(tail(t, vecWriter2, 16))
-	bad := func(name, comment, body string) *vector {
+	bad := func(name, comment, body string) *vectortest.Vector {
 		return refused(t, TypeAck, "ack-"+name, comment, "ErrMalformed", body)
 	}
-	return []*vector{
+	return []*vectortest.Vector{
 		said(t, "ack-empty", "the backlog is sent", &Ack{}),
 		said(t, "ack-two", "two writers", &Ack{Entries: []Acked{{Writer: first, Seq: 23}, {Writer: second, Seq: 24}}}),
 		bad("no-body", "no body", ""),
@@ -210,10 +212,10 @@ func ackVectors(t *testing.T) []*vector {
 	}
 }
 
-func compareVectors(t *testing.T) []*vector {
+func compareVectors(t *testing.T) []*vectortest.Vector {
 	nonce, digest, print := [8]byte(tail(t, vecNonce, 8)), [32]byte(tail(t, vecDigest, 32)), [32]byte(tail(t, vecHead, 32))
 	both := vecNonce + vecDigest + vecDigest
-	return []*vector{
+	return []*vectortest.Vector{
 		said(t, "compare-one", "a question", &Compare{Nonce: nonce}),
 		refused(t, TypeCompare, "compare-cut", "7 bytes", "ErrMalformed", vecNonce[2:]),
 		refused(t, TypeCompare, "compare-trailing-byte", "9 bytes", "ErrMalformed", vecNonce+"00"),

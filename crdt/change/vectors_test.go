@@ -1,0 +1,105 @@
+package change
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/starling-sync/starling/crdt/vectortest"
+)
+
+var updateVectors = flag.Bool("update-vectors", false, "write vectors that do not exist yet")
+
+// maxVector leaves out cases that are only large, in bytes.
+const maxVector = 4 << 10
+
+// makeVectors has what the tests of this package refuse, and some that hold.
+func makeVectors(t *testing.T) []*vectortest.Vector {
+	whole := valid()
+	all := []*vectortest.Vector{held(t, "change-whole", "every form of operation", plain(whole.body()))}
+	for name, raw := range realChanges(t) {
+		all = append(all, held(t, "change-core-"+strings.TrimSuffix(name[strings.LastIndexByte(name, '/')+1:], ".change"), "written by the core", raw))
+	}
+	refused := func(name string, raw []byte) {
+		if len(raw) <= maxVector {
+			slug := strings.Map(func(r rune) rune {
+				if r == ' ' || r == ',' || r == '-' {
+					return '_'
+				}
+				return r
+			}, name)
+			all = append(all, vectortest.New("change-"+slug, name, "ErrMalformed").Hex("change", raw))
+		}
+	}
+	specs := refusedSpecs()
+	for _, name := range slices.Sorted(maps.Keys(specs)) {
+		s := valid()
+		specs[name].change(&s)
+		refused(name, plain(s.body()))
+	}
+	good, bad := refusedOps()
+	for _, name := range slices.Sorted(maps.Keys(bad)) {
+		s := valid()
+		s.columns = columnsOf(numbered(append(slices.Clone(good), bad[name].op)...)...)
+		refused(name, plain(s.body()))
+	}
+	return all
+}
+
+// held is a vector of a change that holds, and what it says.
+func held(t *testing.T, name, comment string, raw []byte) *vectortest.Vector {
+	t.Helper()
+	c, err := Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return describe(vectortest.New(name, comment, "ok").Hex("change", raw), &c)
+}
+
+func describe(v *vectortest.Vector, c *Change) *vectortest.Vector {
+	v.Hex("hash", c.Hash[:]).Hex("actor", c.Actor[:]).Num("seq", c.Seq).Num("start", c.StartOp)
+	for _, d := range c.Deps {
+		v.Hex("dependency", d[:])
+	}
+	for o := range c.Ops() {
+		v.Text("operation", fmt.Sprintf("%d on %s key %x elem %s insert %t value %d:%x preds %s",
+			o.Action, idText(o.Obj), o.Key, idText(o.Elem), o.Insert, o.Type, o.Value, predsText(o.Pred)))
+	}
+	return v
+}
+
+func idText(id OpID) string {
+	if id.IsZero() {
+		return "-"
+	}
+	return fmt.Sprintf("%d@%x", id.Counter, id.Actor)
+}
+
+func predsText(preds []OpID) string {
+	var out []string
+	for _, p := range preds {
+		out = append(out, idText(p))
+	}
+	return "[" + strings.Join(out, " ") + "]"
+}
+
+func TestVectors(t *testing.T) {
+	vectortest.Try(t, vectortest.Read(t), map[string]error{"ErrMalformed": ErrMalformed}, func(v *vectortest.Vector) error {
+		raw := v.Bytes(t, "change")
+		c, err := Parse(raw)
+		if err != nil {
+			return err
+		}
+		got := describe(vectortest.New(v.Name, v.Get("comment"), "ok").Hex("change", raw), &c)
+		if !bytes.Equal(got.Marshal(), v.Marshal()) {
+			return fmt.Errorf("it says something else:\n%s", got.Marshal())
+		}
+		return nil
+	})
+}
+
+func TestVectorsAreReproduced(t *testing.T) { vectortest.Reproduced(t, makeVectors(t), *updateVectors) }

@@ -17,6 +17,7 @@ const (
 	MaxActors   = 1024      // other actors that operations refer to
 	MaxCounter  = 1<<32 - 1 // sequence and operation numbers
 	MaxOps      = 1 << 17   // operations; the smallest takes less than a byte
+	MaxPreds    = 1 << 18   // predecessors of all operations; the smallest takes less than a byte
 )
 
 // ActorSize is the length in bytes of an actor id. Automerge allows any.

@@ -83,6 +83,7 @@ type opReader struct {
 	change *Change
 	next   uint64 // number of the next operation
 	used   []bool // of the other actors
+	named  uint64 // predecessors so far
 
 	objActor, objNumber, keyActor, action, valueType, preds, predActor runs[uint64]
 	keyNumber, pred                                                    deltas
@@ -205,6 +206,9 @@ func (r *opReader) predsOf(o *Op) error {
 	}
 	if !ok || n > MaxActors+1 {
 		return fmt.Errorf("no number of them, or more than %d", MaxActors+1)
+	}
+	if r.named += n; r.named > MaxPreds {
+		return fmt.Errorf("more than %d of all operations", MaxPreds)
 	}
 	for range n {
 		id, ok, err := r.id(&r.predActor, r.pred.next)

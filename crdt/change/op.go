@@ -48,7 +48,7 @@ const (
 	lastType = Timestamp
 )
 
-// Op is one operation of a change. There are four forms:
+// Op is one operation of a change. There are five forms:
 //
 //	Obj zero, Key, Set, any value               a value of the root map
 //	Obj zero, Key, Increment, an Int            of the counters that Pred names

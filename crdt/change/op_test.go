@@ -169,3 +169,28 @@ func TestIntRoundTrip(t *testing.T) {
 		}
 	}
 }
+
+// TestPredecessorsAreBounded over all operations: a run of them takes a few bytes,
+// and each operation may name a thousand.
+func TestPredecessorsAreBounded(t *testing.T) {
+	const each = 1024
+	var by [2][]OpID // turn by turn, as no run may be longer than there are operations
+	for i := range uint64(each) {
+		by[0], by[1] = append(by[0], OpID{i + 1, self}), append(by[1], OpID{i + 1, third})
+	}
+	named := func(ops int) error {
+		c := &Change{Actor: self, Seq: 2, StartOp: 2000}
+		var set []Op
+		for i := range ops {
+			set = append(set, Op{ID: OpID{2000 + uint64(i), self}, Key: "k", Action: Set, Pred: by[i%2]})
+		}
+		_, err := Parse(Marshal(c, set))
+		return err
+	}
+	if err := named(MaxPreds / each); err != nil {
+		t.Errorf("as many as are allowed: %v", err)
+	}
+	if err := named(MaxPreds/each + 1); !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "of all operations") {
+		t.Errorf("more than are allowed: %v", err)
+	}
+}

@@ -66,28 +66,29 @@ func (h *history) of(w Writer) lastChange {
 	return h.base.of(w)
 }
 
-// admits checks that c, whose sites these are, can follow what is known. Automerge names the writer's
-// previous change among the dependencies even if another one implies it; that
-// it is demanded here keeps the number of heads below that of the writers.
-func (h *history) admits(c *Change, own []site) error {
+// admits checks that c can follow what is known, and returns its sites. Automerge
+// names the writer's previous change among the dependencies even if another one
+// implies it; that it is demanded here keeps the number of heads below that of the
+// writers.
+func (h *history) admits(c *Change) ([]site, error) {
 	switch last := h.of(c.Actor); {
 	case c.Seq > last.seq+1:
-		return fmt.Errorf("sequence number %d after %d: %w", c.Seq, last.seq, ErrMissing)
+		return nil, fmt.Errorf("sequence number %d after %d: %w", c.Seq, last.seq, ErrMissing)
 	case c.Seq <= last.seq:
-		return fmt.Errorf("sequence number %d: %w", c.Seq, ErrConflict)
+		return nil, fmt.Errorf("sequence number %d: %w", c.Seq, ErrConflict)
 	case c.Seq > 1 && !slices.Contains(c.Deps, last.hash):
-		return fmt.Errorf("the writer's previous change %s is no dependency", last.hash)
+		return nil, fmt.Errorf("the writer's previous change %s is no dependency", last.hash)
 	}
 	for _, dep := range c.Deps {
 		p, ok := h.change(dep)
 		if !ok {
-			return fmt.Errorf("dependency %s: %w", dep, ErrMissing)
+			return nil, fmt.Errorf("dependency %s: %w", dep, ErrMissing)
 		}
 		if c.StartOp <= p.lastOp {
-			return fmt.Errorf("start operation %d is not above those of its dependency %s", c.StartOp, dep)
+			return nil, fmt.Errorf("start operation %d is not above those of its dependency %s", c.StartOp, dep)
 		}
 	}
-	return h.resolves(c, own)
+	return h.resolves(c)
 }
 
 // loadHistory reads the changes of the core into d.history.
@@ -167,8 +168,8 @@ func (d *Document) fresh(changes []Change) (fresh []*Change, ahead *history, err
 		if _, have := ahead.change(c.Hash); have {
 			continue
 		}
-		sites := sitesOf(c)
-		if err := ahead.admits(c, sites); err != nil {
+		sites, err := ahead.admits(c)
+		if err != nil {
 			return nil, nil, fmt.Errorf("apply change %s of %x: %w", c.Hash, c.Actor, err)
 		}
 		ahead.add(c, sites)

@@ -36,26 +36,31 @@ const (
 // sitesOf returns what other operations can refer to.
 func sitesOf(c *Change) (sites []site) {
 	for o := range c.Ops() {
-		s := site{first: o.ID.Counter, n: 1, seq: c.Seq, obj: o.Obj, key: o.Key}
-		switch {
-		case o.Insert:
-			s.kind = siteCharacter
-		case o.Action == change.MakeText:
-			s.kind = siteText
-		case o.Action == change.Set && o.Type == change.Counter:
-			s.kind = siteCounter
-		case o.Action == change.Set:
-			s.kind = siteValue
-		default:
-			continue
-		}
-		if n := len(sites); n > 0 && sites[n-1].goesOn(&s) {
-			sites[n-1].n++
-			continue
-		}
-		sites = append(sites, s)
+		sites = withSite(sites, c, &o)
 	}
 	return sites
+}
+
+// withSite returns the sites with that of o, which comes behind them in c.
+func withSite(sites []site, c *Change, o *change.Op) []site {
+	s := site{first: o.ID.Counter, n: 1, seq: c.Seq, obj: o.Obj, key: o.Key}
+	switch {
+	case o.Insert:
+		s.kind = siteCharacter
+	case o.Action == change.MakeText:
+		s.kind = siteText
+	case o.Action == change.Set && o.Type == change.Counter:
+		s.kind = siteCounter
+	case o.Action == change.Set:
+		s.kind = siteValue
+	default:
+		return sites
+	}
+	if n := len(sites); n > 0 && sites[n-1].goesOn(&s) {
+		sites[n-1].n++
+		return sites
+	}
+	return append(sites, s)
 }
 
 func (s *site) goesOn(o *site) bool {
@@ -87,20 +92,22 @@ var errReference = errors.New("an operation refers to what is not there")
 type resolver struct {
 	*history
 	c    *Change
-	own  []site
+	own  []site            // of its operations so far
 	seen map[Writer]uint64 // numbers of the changes of others that it has to have seen
 	from uint64            // the lowest number of an operation that is referred to there
 }
 
-// resolves checks what the operations of c refer to, whose own sites are given.
-func (h *history) resolves(c *Change, own []site) error {
-	r := &resolver{history: h, c: c, own: own, seen: map[Writer]uint64{}, from: change.MaxCounter}
+// resolves checks what the operations of c refer to, and returns the sites of c.
+// They refer to earlier ones only, so that one pass does both.
+func (h *history) resolves(c *Change) ([]site, error) {
+	r := &resolver{history: h, c: c, seen: map[Writer]uint64{}, from: change.MaxCounter}
 	for o := range c.Ops() {
 		if err := r.op(&o); err != nil {
-			return fmt.Errorf("operation %d: %w", o.ID.Counter, err)
+			return nil, fmt.Errorf("operation %d: %w", o.ID.Counter, err)
 		}
+		r.own = withSite(r.own, c, &o)
 	}
-	return r.past()
+	return r.own, r.past()
 }
 
 func (r *resolver) op(o *change.Op) error {

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -95,6 +97,49 @@ func TestElideRefuses(t *testing.T) {
 	} {
 		if _, err := change.Elide(elision(), documents); !errors.Is(err, change.ErrNotElidable) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestElidedTextsAreShort: a text that is typed, changed and removed takes no more
+// than the changes that hold it, although each character is an operation.
+func TestElidedTextsAreShort(t *testing.T) {
+	packer, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, alphabet := range map[string]string{
+		"noise":           "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_",
+		"mixed lengths":   "abcdefg éöüß привет 你好世界 🙃🙂",
+		"one character":   "a",
+		"three byte ones": "你好世界早上晚安谢再见请问",
+	} {
+		random, letters := rand.New(rand.NewPCG(1, 2)), []rune(alphabet)
+		text := func(n int) string {
+			var b strings.Builder
+			for range n {
+				b.WriteRune(letters[random.IntN(len(letters))])
+			}
+			return b.String()
+		}
+		d := newDocument(t, 1)
+		one, two := text(5000), text(5000)
+		var changes []Change
+		for _, next := range []string{one + two, one + "." + two, text(10), text(3000)} {
+			changes = append(changes, *write(t, d, 0, func(e *Edit) error { return typeNote(e, next) }))
+		}
+		raw := slices.Concat(rawOf([][]Change{changes})...)
+		run, err := change.Elide(elision(), [][]Change{changes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if elided, whole := len(packer.EncodeAll(run, nil)), len(packer.EncodeAll(raw, nil)); elided > whole {
+			t.Errorf("%s: %d bytes where the changes take %d", name, elided, whole)
+		} else {
+			t.Logf("%s: %d bytes where the changes take %d, %d and %d before compression", name, elided, whole, len(run), len(raw))
+		}
+		if again, err := change.Restore(elision(), run, 1<<20); err != nil || !bytes.Equal(slices.Concat(rawOf(again)...), raw) {
+			t.Errorf("%s: comes back otherwise, %v", name, err)
 		}
 	}
 }

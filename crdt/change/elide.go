@@ -40,12 +40,15 @@ const (
 	streamKeys   // for each operation on a key: which, a new one or one that was there
 	streamTexts  // of new keys: twice the length and whether the suffix follows; then the text
 	streamTypes  // for each operation: sixteen times the length of the value, and its type
-	streamValues // by type and length, in order of first use: all first bytes, all second ones …
-	streamRefs   // for each operation: object and element; each an actor and how far back
-	streamPreds  // for each operation: how many; each an actor and how far back
+	streamValues // texts one after the other, others by type and length; see valueClasses
+	streamRefs   // for each operation on a text that does not go on: object and element; each an actor and how far back
+	streamPreds  // for each operation that does not go on: how many; each an actor and how far back
 	streamActors // of which the writer is the first, and is left out
 	streamCount
 )
+
+// maxType is the largest number in streamTypes.
+const maxType = MaxInflated<<4 | 15
 
 // usual is what the numbers of a stream mostly are. A stream of which all numbers
 // are is left out. Of streamKeys that is that every key is a new one.
@@ -56,7 +59,21 @@ const (
 	formInsert = 8
 	formText   = 16 // it is on a text and not on a key
 	formHead   = 32 // at the head of the text
+	formOn     = 64 // it goes on where the operation before left off; see goOn
+	formLast   = 127
 )
+
+// goOn sets what an operation on a text refers to if it goes on where the one before
+// in the document left off: a character behind the one that was typed, or the removal
+// of the one that was typed behind what was removed. Most of a text is such, and
+// needs no references.
+func (o *Op) goOn(before *Op) {
+	o.Obj, o.Elem = before.Obj, before.ID
+	if !o.Insert {
+		o.Elem = OpID{before.Elem.Counter + 1, before.Elem.Actor}
+		o.Pred = []OpID{o.Elem}
+	}
+}
 
 // Elide returns the run of the changes of each document.
 func Elide(c Context, documents [][]Change) ([]byte, error) {
@@ -66,7 +83,7 @@ func Elide(c Context, documents [][]Change) ([]byte, error) {
 			return nil, err
 		}
 	}
-	w.streams[streamValues] = w.values.transposed()
+	w.streams[streamValues] = w.values.joined()
 	return w.join(), nil
 }
 
@@ -93,8 +110,8 @@ type elider struct {
 	unusual [streamCount]bool
 	keys    map[string]uint64
 	actors  map[[ActorSize]byte]uint64
-	reused  bool // a key
 	values  valueClasses
+	before  Op // the operation before in the document, zero before the first
 }
 
 func (w *elider) put(stream int, numbers ...uint64) {
@@ -108,6 +125,7 @@ func (w *elider) document(changes []Change) error {
 	if len(changes) == 0 {
 		return fmt.Errorf("%w: a document without changes", ErrNotElidable)
 	}
+	w.before = Op{}
 	w.put(streamCounts, uint64(len(changes)), changes[0].Seq)
 	for i := range changes {
 		c := &changes[i]
@@ -153,21 +171,36 @@ func (w *elider) op(o *Op) {
 	if o.Insert {
 		form |= formInsert
 	}
-	if !o.Obj.IsZero() {
+	switch {
+	case o.Obj.IsZero():
+		w.key(o.Key)
+	case w.goesOn(o):
+		form |= formText | formOn
+	case o.Elem.IsZero():
+		form |= formText | formHead
+		w.ref(streamRefs, o, o.Obj)
+	default:
 		form |= formText
 		w.ref(streamRefs, o, o.Obj)
-		if o.Elem.IsZero() {
-			form |= formHead
-		} else {
-			w.ref(streamRefs, o, o.Elem)
-		}
-	} else {
-		w.key(o.Key)
+		w.ref(streamRefs, o, o.Elem)
 	}
 	w.put(streamForms, form)
-	class := uint64(len(o.Value))<<4 | uint64(o.Type)
-	w.put(streamTypes, class)
-	w.values.add(class, o.Value)
+	number := uint64(len(o.Value))<<4 | uint64(o.Type)
+	w.put(streamTypes, number)
+	w.values.add(number, o.Value)
+	if form&formOn == 0 {
+		w.preds(o)
+	}
+	w.before = *o
+}
+
+func (w *elider) goesOn(o *Op) bool {
+	guess := Op{Insert: o.Insert}
+	guess.goOn(&w.before)
+	return guess.Obj == o.Obj && guess.Elem == o.Elem && slices.Equal(guess.Pred, o.Pred)
+}
+
+func (w *elider) preds(o *Op) {
 	w.put(streamPreds, uint64(len(o.Pred)))
 	for _, p := range o.Pred {
 		w.ref(streamPreds, o, p)
@@ -187,7 +220,6 @@ func (w *elider) ref(stream int, o *Op, id OpID) {
 
 func (w *elider) key(key string) {
 	n, known := w.keys[key]
-	w.reused = w.reused || known
 	if !known {
 		n = uint64(len(w.keys))
 		w.keys[key] = n
@@ -199,31 +231,46 @@ func (w *elider) key(key string) {
 		w.put(streamTexts, head)
 		w.streams[streamTexts] = append(w.streams[streamTexts], text...)
 	}
-	w.put(streamKeys, n)
-	w.unusual[streamKeys] = w.reused
+	w.streams[streamKeys] = appendUint(w.streams[streamKeys], n)
+	w.unusual[streamKeys] = w.unusual[streamKeys] || known
 }
 
-// valueClasses are values by type and length.
+// valueClasses are values by type and length, and all texts as one class. What is
+// the same in all values of a class stands together, but for texts: of these the
+// characters are what a compressor finds.
 type valueClasses struct {
 	order  []uint64
 	values map[uint64][][]byte
 }
 
-func (v *valueClasses) add(class uint64, value []byte) {
+// classOf returns the class of a value with this number in streamTypes.
+func classOf(number uint64) uint64 {
+	if ValueType(number&15) == Text {
+		return uint64(Text)
+	}
+	return number
+}
+
+func (v *valueClasses) add(number uint64, value []byte) {
 	if v.values == nil {
 		v.values = map[uint64][][]byte{}
 	}
+	class := classOf(number)
 	if _, known := v.values[class]; !known {
 		v.order = append(v.order, class)
 	}
 	v.values[class] = append(v.values[class], value)
 }
 
-// transposed returns the values of each class byte by byte: what is the same in
-// all of them stands together.
-func (v *valueClasses) transposed() (out []byte) {
+// joined returns the values of each class: all first bytes, all second ones and so
+// on, and texts as they are.
+func (v *valueClasses) joined() (out []byte) {
 	for _, class := range v.order {
 		all := v.values[class]
+		if class == uint64(Text) {
+			out = append(out, slices.Concat(all...)...)
+			continue
+		}
 		for i := range class >> 4 {
 			for _, value := range all {
 				out = append(out, value[i])

@@ -26,14 +26,16 @@ type restorer struct {
 	keys    []string
 	actors  [][ActorSize]byte
 	values  map[uint64]*valueColumn
+	before  Op  // the operation before in the document, zero before the first
 	left    int // bytes that changes may still take
 }
 
-// valueColumn are the values of one class, byte by byte.
+// valueColumn are the values of one class.
 type valueColumn struct {
-	bytes []byte
+	size  uint64 // bytes of all
+	bytes []byte // texts as they are, others all first bytes, all second ones and so on
 	count int
-	next  int
+	next  int // of bytes
 }
 
 func (r *restorer) run(run []byte) (documents [][]Change, err error) {
@@ -103,34 +105,43 @@ func (r *restorer) split(run []byte) error {
 func (r *restorer) classes() error {
 	r.values = map[uint64]*valueColumn{}
 	var order []*valueColumn
-	var sizes []uint64
 	for types := r.streams[streamTypes]; len(types.rest) > 0; {
-		class, err := types.uint(MaxInflated<<4|15, "type of a value")
+		number, err := types.uint(maxType, "type of a value")
 		if err != nil {
 			return err
 		}
-		if r.values[class] == nil {
-			r.values[class] = &valueColumn{}
-			order, sizes = append(order, r.values[class]), append(sizes, class>>4)
+		class := classOf(number)
+		v := r.values[class]
+		if v == nil {
+			v = &valueColumn{}
+			r.values[class], order = v, append(order, v)
 		}
-		r.values[class].count++
+		v.size += number >> 4
+		v.count++
 	}
 	all := &r.streams[streamValues]
-	for i, v := range order {
+	for _, v := range order {
 		var err error
-		if v.bytes, err = all.take(sizes[i]*uint64(v.count), "values"); err != nil {
+		if v.bytes, err = all.take(v.size, "values"); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (v *valueColumn) value() []byte {
-	out := make([]byte, 0, len(v.bytes)/v.count)
-	for i := v.next; i < len(v.bytes); i += v.count {
-		out = append(out, v.bytes[i])
+// value returns the next value with this number in streamTypes.
+func (r *restorer) value(number uint64) []byte {
+	v, size := r.values[classOf(number)], int(number>>4)
+	start := v.next
+	if classOf(number) == uint64(Text) {
+		v.next += size
+		return v.bytes[start:v.next]
 	}
 	v.next++
+	out := make([]byte, 0, size)
+	for i := start; i < len(v.bytes); i += v.count {
+		out = append(out, v.bytes[i])
+	}
 	return out
 }
 
@@ -154,6 +165,7 @@ func (r *restorer) document() (changes []Change, err error) {
 		return nil, errors.New("no changes")
 	}
 	var before *Change
+	r.before = Op{}
 	for i := range n {
 		c, err := r.change(seq+i, before)
 		if err != nil {
@@ -232,32 +244,51 @@ func (r *restorer) ops(c *Change) (ops []Op, err error) {
 			return nil, err
 		}
 		ops = append(ops, o)
+		r.before = o
 	}
 	return ops, nil
 }
 
 func (r *restorer) op(o *Op) (err error) {
-	form, err := r.number(streamForms, 63)
+	form, err := r.number(streamForms, formLast)
 	if err != nil {
 		return err
 	}
 	o.Action, o.Insert = Action(form&7), form&formInsert != 0
-	switch {
-	case form&formText == 0:
+	if err := r.place(o, form&^(7|formInsert)); err != nil {
+		return err
+	}
+	number, err := r.number(streamTypes, maxType)
+	if err != nil {
+		return err
+	}
+	o.Type, o.Value = ValueType(number&15), r.value(number)
+	if form&formOn == 0 {
+		err = r.preds(o)
+	}
+	return err
+}
+
+// place sets what o is on.
+func (r *restorer) place(o *Op, form uint64) (err error) {
+	switch form {
+	case 0:
 		o.Key, err = r.key()
-	default:
-		if o.Obj, err = r.ref(streamRefs, o); err == nil && form&formHead == 0 {
+	case formText | formOn:
+		o.goOn(&r.before)
+	case formText | formHead:
+		o.Obj, err = r.ref(streamRefs, o)
+	case formText:
+		if o.Obj, err = r.ref(streamRefs, o); err == nil {
 			o.Elem, err = r.ref(streamRefs, o)
 		}
+	default:
+		err = errForm
 	}
-	if err != nil {
-		return err
-	}
-	class, err := r.number(streamTypes, MaxInflated<<4|15)
-	if err != nil {
-		return err
-	}
-	o.Type, o.Value = ValueType(class&15), r.values[class].value()
+	return err
+}
+
+func (r *restorer) preds(o *Op) error {
 	n, err := r.number(streamPreds, MaxActors+1)
 	if err != nil {
 		return err

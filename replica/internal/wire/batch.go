@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"errors"
 	"fmt"
 	"unicode/utf8"
 
@@ -58,25 +57,42 @@ type elidedBatch struct {
 const minCompress = 128
 
 // Encode returns b without what a reader who knows c can make again, or as it is
-// if nothing can be left out. A reader gets the changes of one document together,
-// in their order. It returns an error that wraps ErrMalformed for a batch that
-// DecodeBatch would refuse.
+// if that cannot be left out or makes it no shorter. A reader of the former gets the
+// changes of one document together, in their order. It returns an error that wraps
+// ErrMalformed for a batch that DecodeBatch would refuse.
 func (b *Batch) Encode(c change.Context) ([]byte, error) {
 	if err := b.check(); err != nil {
 		return nil, err
 	}
-	run, err := b.elide(c)
-	switch {
-	case err == nil:
-		return encodePlain(&elidedBatch{Docs: b.Docs, Run: run}, codecElided, codecElidedZstd)
-	case errors.Is(err, change.ErrNotElidable):
-		return encodePlain(b, codecPlain, codecZstd)
+	elided, elidedErr := b.encodeElided(c)
+	if elidedErr == nil && len(elided) < b.size() {
+		return elided, nil
 	}
-	return nil, malformed("%v", err)
+	plain, err := pack(b, codecPlain, codecZstd)
+	if elidedErr == nil && (err != nil || len(elided) < len(plain)) {
+		return elided, nil
+	}
+	return plain, err
 }
 
-// encodePlain returns the shorter one of v as it is and compressed.
-func encodePlain(v any, codec, zstd byte) ([]byte, error) {
+func (b *Batch) encodeElided(c change.Context) ([]byte, error) {
+	run, err := b.elide(c)
+	if err != nil {
+		return nil, err
+	}
+	return pack(&elidedBatch{Docs: b.Docs, Run: run}, codecElided, codecElidedZstd)
+}
+
+// size returns the bytes of the changes.
+func (b *Batch) size() (n int) {
+	for i := range b.Changes {
+		n += len(b.Changes[i].Raw)
+	}
+	return n
+}
+
+// pack returns the shorter one of v as it is and compressed.
+func pack(v any, codec, zstd byte) ([]byte, error) {
 	plain, err := encMode.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("wire: encode batch: %w", err)

@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -27,10 +28,7 @@ func elidable(t testing.TB, n, documents int) *Batch {
 			op.Pred = []change.OpID{{Counter: before.StartOp}}
 		}
 		op.ID.Counter = head.StartOp
-		c, err := change.Parse(change.Marshal(&head, []change.Op{op}))
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := parse(t, head, []change.Op{op})
 		last[doc] = c
 		b.Changes = append(b.Changes, BatchChange{Doc: uint32(doc), Raw: c.Raw})
 	}
@@ -125,5 +123,70 @@ func TestElidedBombIsRefused(t *testing.T) {
 	}
 	if _, err := change.Restore(change.Context{}, run, MaxBatch); !errors.Is(err, change.ErrMalformed) {
 		t.Errorf("%d bytes that stand for %d: %v", len(run), len(ops)<<16, err)
+	}
+}
+
+// typed returns a batch of documents, each of one change by the zero writer that
+// types a text of n characters that do not compress.
+func typed(t testing.TB, documents, n int) *Batch {
+	t.Helper()
+	random := rand.New(rand.NewPCG(1, 2))
+	b := &Batch{}
+	for i := range documents {
+		ops := []change.Op{{ID: change.OpID{Counter: 1}, Key: "text", Action: change.MakeText}}
+		for j := range uint64(n) {
+			o := change.Op{ID: change.OpID{Counter: j + 2}, Obj: change.OpID{Counter: 1}, Insert: true,
+				Action: change.Set, Type: change.Text, Value: []byte{byte('0' + random.IntN(64))}}
+			if j > 0 {
+				o.Elem = change.OpID{Counter: j + 1}
+			}
+			ops = append(ops, o)
+		}
+		b.Docs = append(b.Docs, Document{Kind: 1, Entity: fmt.Sprint("chat ", i)})
+		b.Changes = append(b.Changes, BatchChange{Doc: uint32(i), Raw: parse(t, change.Change{Seq: 1, StartOp: 1}, ops).Raw})
+	}
+	return b
+}
+
+func parse(t testing.TB, head change.Change, ops []change.Op) change.Change {
+	t.Helper()
+	c, err := change.Parse(change.Marshal(&head, ops))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestLongTextsFitAnEnvelope: as long as the changes do, although an operation for
+// each character, on its own, takes more than the core needs for it.
+func TestLongTextsFitAnEnvelope(t *testing.T) {
+	b := typed(t, 3, 64<<10)
+	raw, err := b.Encode(change.Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if raw[0] != codecElidedZstd || len(raw) > b.size() {
+		t.Errorf("codec %d, %d bytes where the changes take %d", raw[0], len(raw), b.size())
+	}
+	if got, err := DecodeBatch(change.Context{}, raw); err != nil || !sameBatch(got, b) {
+		t.Errorf("came back otherwise, %v", err)
+	}
+}
+
+// TestBatchThatElisionMakesLonger stays as it is.
+func TestBatchThatElisionMakesLonger(t *testing.T) {
+	var preds []change.OpID
+	for i := range uint64(1000) {
+		preds = append(preds, change.OpID{Counter: i + 1})
+	}
+	c := parse(t, change.Change{Seq: 2, StartOp: 2000},
+		[]change.Op{{ID: change.OpID{Counter: 2000}, Key: "k", Action: change.Set, Pred: preds}})
+	b := &Batch{Docs: []Document{{Kind: 1}}, Changes: []BatchChange{{Raw: c.Raw}}}
+	raw, err := b.Encode(change.Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if elided, err := b.encodeElided(change.Context{}); err != nil || len(elided) <= len(raw) || len(raw) > len(plainOf(t, b))+1 {
+		t.Errorf("%d bytes, elided %d, %v", len(raw), len(elided), err)
 	}
 }

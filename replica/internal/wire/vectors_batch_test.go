@@ -17,10 +17,13 @@ func packed(name, comment, expect string, raw []byte) *vectortest.Vector {
 
 // elidedVectors are of the zero writer, whose keys end as they are.
 func elidedVectors(t *testing.T) []*vectortest.Vector {
-	b := elidable(t, 4, 2)
+	b, text := elidable(t, 4, 2), typed(t, 1, 3)
 	grouped := &Batch{Docs: b.Docs, Changes: []BatchChange{b.Changes[0], b.Changes[2], b.Changes[1], b.Changes[3]}}
-	bad := func(name, comment string, alter func(*elidedBatch)) *vectortest.Vector {
+	badOf := func(b *Batch, name, comment string, alter func(*elidedBatch)) *vectortest.Vector {
 		return packed("elided-"+name, comment, "ErrMalformed", append([]byte{codecElided}, elidedOf(t, b, alter)...))
+	}
+	bad := func(name, comment string, alter func(*elidedBatch)) *vectortest.Vector {
+		return badOf(b, name, comment, alter)
 	}
 	run := func(alter func([]byte) []byte) func(*elidedBatch) {
 		return func(e *elidedBatch) { e.Run = alter(e.Run) }
@@ -48,6 +51,9 @@ func elidedVectors(t *testing.T) []*vectortest.Vector {
 		bad("number", "number 0 of a change", in(0, 1, 255)),
 		bad("key", "a key beyond the next", in(7, 1, 2)),
 		bad("type", "a type of value that is not known", in(9, 0, 3)),
+		describeBatch(packed("elided-text", "a text that is typed", "ok", append([]byte{codecElided}, elidedOf(t, text, nil)...)), text),
+		badOf(text, "on-nothing", "the first operation of a document goes on", in(6, 0, 80)),
+		badOf(text, "form", "an operation goes on at the head of a text", in(6, 2, 32)),
 		bad("pred", "a predecessor that is not before", in(12, 2, 255)),
 	}
 }

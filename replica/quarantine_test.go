@@ -77,6 +77,14 @@ func life(t *testing.T, id *encryption.Identity, left *remains, deadly [32]byte)
 	return d, n
 }
 
+// dies has a process take what b has. For the next life it has died on the way.
+func dies(t *testing.T, id *encryption.Identity, b *device, left *remains, deadly [32]byte) *remains {
+	t.Helper()
+	d, n := life(t, id, left, deadly)
+	getEqual(t, d, b)
+	return n.end()
+}
+
 // victims are two devices that each have envelopes which a third lacks, the
 // third, and the hash of the second of the first one's.
 func victims(t *testing.T) (id *encryption.Identity, b, c *device, deadly [32]byte) {
@@ -109,9 +117,7 @@ func TestDeadlyEnvelopeIsSetAside(t *testing.T) {
 	id, b, c, deadly := victims(t)
 	left := &remains{disk: store.NewMemory()}
 	for range 2 {
-		d, n := life(t, id, left, deadly)
-		getEqual(t, d, b) // it has died on the way, for the next life
-		left = n.end()
+		left = dies(t, id, b, left, deadly)
 	}
 	if len(left.held) != 1 {
 		t.Fatalf("%d envelopes were under way", len(left.held))
@@ -158,9 +164,7 @@ func TestKilledProcessSuspectsNobodyForLong(t *testing.T) {
 	id, b, _, deadly := victims(t)
 	left := &remains{disk: store.NewMemory()}
 	for range 2 {
-		d, n := life(t, id, left, deadly)
-		getEqual(t, d, b)
-		left = n.end()
+		left = dies(t, id, b, left, deadly)
 	}
 	d, _ := life(t, id, left, [32]byte{})
 	getEqual(t, d, b)
@@ -179,9 +183,7 @@ func TestCloseClearsSuspects(t *testing.T) {
 	id, b, _, deadly := victims(t)
 	left := &remains{disk: store.NewMemory()}
 	for range 5 {
-		d, n := life(t, id, left, deadly)
-		getEqual(t, d, b)
-		left = n.end()
+		left = dies(t, id, b, left, deadly)
 		idle, _ := life(t, id, left, deadly)
 		try(t, idle.Close())
 		left = &remains{disk: idle.store.left}

@@ -58,8 +58,8 @@ type Network interface {
 }
 
 // Refresher is a Network that wants to know that devices were added or removed,
-// or that an epoch began. Refresh is called in a goroutine of its own, at most one
-// call at a time is needed, and one may come after Close.
+// or that an epoch began. Each call of Refresh is in a goroutine of its own: calls may
+// overlap, and one may come after Close.
 type Refresher interface{ Refresh() }
 
 // StoreDir is where, within the directory of a replica, its records are.
@@ -99,15 +99,21 @@ func openDisk(dir string, c *Config) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Journal == nil {
-		if c.Journal, err = disk.OpenNotes(dir); err != nil {
-			return nil, errors.Join(err, s.Close())
-		}
-	}
-	if c.Place == nil {
-		if c.Place, err = disk.Place(dir); err != nil {
-			return nil, errors.Join(err, s.Close())
-		}
+	if err := c.beside(dir); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// beside sets what the default store has beside it, what has to be closed last.
+func (c *Config) beside(dir string) (err error) {
+	if c.Place == nil {
+		if c.Place, err = disk.Place(dir); err != nil {
+			return err
+		}
+	}
+	if c.Journal == nil {
+		c.Journal, err = disk.OpenNotes(dir)
+	}
+	return err
 }

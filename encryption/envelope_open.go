@@ -106,9 +106,8 @@ func (b *envelopeBody) check() error {
 //
 // All other errors come alone and wrap ErrGap, ErrDuplicate (which the caller
 // compares with what it has: same id or a fork), ErrWriter, ErrUnknownDevice,
-// ErrMalformed, or ErrSignature.
-// The previous hash is signed but not sent, so an envelope that continues another
-// chain than the given one shows as ErrSignature.
+// ErrMalformed, or ErrSignature. The previous hash is signed but not sent, so an
+// envelope that continues another chain than the given one shows as ErrSignature.
 func (u *Unverified) Verify(id *Identity, chain *Chain) (*Content, Hash, error) {
 	c, err := u.verify(id, chain)
 	if err != nil {

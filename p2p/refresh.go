@@ -31,10 +31,10 @@ func (h *Host) keepCurrent() {
 // Refresh makes the host follow its Identity: call it when operations or epochs
 // were admitted. When it returns, the streams of devices that are not members have
 // ended; if this device is none, all have, and the host dials once an hour only,
-// or every few seconds as long as another one may bring it back.
-// Other streams stay. Names and the host key change where they have to, as they
-// also do every day. The host calls it by itself within a minute, and when Admit
-// has returned. It does nothing while nothing has changed.
+// or every few seconds as long as another one may bring it back. Other streams
+// stay. Names and the host key change where they have to, as they also do every
+// day. The host calls it by itself within a minute, and when Admit has returned. It
+// does nothing while nothing has changed.
 func (h *Host) Refresh() {
 	h.refreshing.Lock()
 	defer h.refreshing.Unlock()

@@ -27,8 +27,9 @@ func (s *server) needLinker() (client.Linker, error) {
 	return s.linker, nil
 }
 
-// withLinker performs a write of the linker, with a body into v. Linking waits for people and other devices, so unlike an edit it
-// ends when its client hangs up or the daemon stops.
+// withLinker performs a write of the linker, with a body into v. Linking waits for
+// people and other devices, so unlike an edit it ends when its client hangs up or
+// the daemon stops.
 func (s *server) withLinker(w http.ResponseWriter, r *http.Request, v any, perform func(context.Context, client.Linker) (outcome, error)) {
 	linker, err := s.needLinker()
 	if err != nil {

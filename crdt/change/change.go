@@ -92,19 +92,23 @@ func Parse(raw []byte) (Change, error) {
 }
 
 func parse(raw []byte) (Change, error) {
-	f, err := readFrame(raw)
+	f, err := readFrame(raw, MaxSize)
 	if err != nil {
 		return Change{}, err
 	}
-	c := Change{Raw: raw, plain: raw}
+	c := Change{Raw: raw}
 	body := f.contents
-	if f.kind == typeDeflated {
-		if body, err = inflate(f.contents); err != nil {
+	switch f.kind {
+	case typeChange:
+		c.plain, c.Hash = raw, sha256.Sum256(raw[len(magic)+checksumSize:])
+	case typeDeflated:
+		if body, err = inflate(f.contents, MaxInflated); err != nil {
 			return Change{}, err
 		}
-		c.plain = buildChunk(f.checksum, body)
+		c.plain, c.Hash = buildChunk(body)
+	default:
+		return Change{}, fmt.Errorf("chunk type %d is not a change", f.kind)
 	}
-	c.Hash = sha256.Sum256(c.plain[len(magic)+checksumSize:])
 	if !bytes.Equal(c.Hash[:checksumSize], f.checksum) {
 		return Change{}, errors.New("checksum does not match the contents")
 	}

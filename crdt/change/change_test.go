@@ -70,7 +70,8 @@ func numbered(ops ...Op) []Op {
 
 // columnsOf writes operations of valid, correct or not.
 func columnsOf(ops ...Op) (all [][3]any) {
-	w := newOpWriter(&Change{Actor: self, Actors: [][ActorSize]byte{third, ninth}})
+	w := new(opWriter)
+	w.begin(&Change{Actor: self, Actors: [][ActorSize]byte{third, ninth}})
 	for i := range ops {
 		w.op(&ops[i])
 	}
@@ -360,7 +361,7 @@ func TestParseRealChanges(t *testing.T) {
 		if want := strings.TrimSuffix(filepath.Base(name), ".change"); !strings.HasPrefix(c.Hash.String(), want) {
 			t.Errorf("%s: hash is %s", name, c.Hash)
 		}
-		f, err := readFrame(raw)
+		f, err := readFrame(raw, MaxSize)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -185,6 +185,11 @@ func (w *runWriter[T]) finish() []byte {
 	return w.out
 }
 
+// reset forgets everything but what memory there is.
+func (w *runWriter[T]) reset(write func([]byte, T) []byte) {
+	*w = runWriter[T]{out: w.out[:0], write: write, own: w.own[:0]}
+}
+
 func writeText(b []byte, s string) []byte { return append(appendUint(b, uint64(len(s))), s...) }
 
 // deltaWriter writes what deltas reads.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync"
 )
 
 // The columns of a change, in their order.
@@ -38,11 +39,15 @@ func readColumns(r *reader) (all columns, err error) {
 		return all, err
 	}
 	var sizes [columnCount]uint64
-	next := 0 // of specs
-	for range n {
-		if next, err = readColumnHead(r, next, &sizes); err != nil {
+	for next := 0; n > 0; n-- {
+		i, size, deflated, err := readColumnHead(r, specs[:], next, MaxInflated)
+		if err == nil && deflated {
+			err = fmt.Errorf("column %d is compressed", specs[i])
+		}
+		if err != nil {
 			return all, err
 		}
+		sizes[i], next = size, i+1
 	}
 	for i, size := range sizes {
 		if all[i], err = r.take(size, "columns"); err != nil {
@@ -52,30 +57,25 @@ func readColumns(r *reader) (all columns, err error) {
 	return all, nil
 }
 
-// readColumnHead reads the head of a column that is not before next, and returns
-// what the next one is not before.
-func readColumnHead(r *reader, next int, sizes *[columnCount]uint64) (int, error) {
+// readColumnHead reads the head of a column, which is not before next in specs,
+// and returns its place there, its length, and whether it is compressed.
+func readColumnHead(r *reader, specs []uint64, next int, most uint64) (i int, size uint64, deflated bool, err error) {
 	spec, err := r.uint(1<<32-1, "column specification")
 	if err != nil {
-		return 0, err
+		return 0, 0, false, err
 	}
-	size, err := r.uint(MaxInflated, "column length")
-	if err != nil {
-		return 0, err
+	if size, err = r.uint(most, "column length"); err != nil {
+		return 0, 0, false, err
 	}
-	i := slices.Index(specs[:], spec)
-	switch {
-	case spec&deflateBit != 0:
-		return 0, fmt.Errorf("column %d is compressed", spec)
+	switch i = slices.Index(specs, spec&^deflateBit); {
 	case i < 0:
-		return 0, fmt.Errorf("column %d is unknown", spec)
+		return 0, 0, false, fmt.Errorf("column %d is unknown", spec)
 	case i < next:
-		return 0, fmt.Errorf("column %d is not in order", spec)
+		return 0, 0, false, fmt.Errorf("column %d is not in order", spec)
 	case size == 0:
-		return 0, fmt.Errorf("column %d is empty", spec)
+		return 0, 0, false, fmt.Errorf("column %d is empty", spec)
 	}
-	sizes[i] = size
-	return i + 1, nil
+	return i, size, spec&deflateBit != 0, nil
 }
 
 // opReader takes the columns apart into operations.
@@ -239,7 +239,9 @@ func (c *Change) Ops() iter.Seq[Op] {
 // writes them: what it would write is compared with what is there. So nothing is
 // accepted twice in different bytes, and nothing is left unread.
 func (c *Change) readOps() error {
-	r, w := newOpReader(c), newOpWriter(c)
+	r, w := newOpReader(c), opWriters.Get().(*opWriter)
+	defer opWriters.Put(w)
+	w.begin(c)
 	for r.action.more() {
 		if c.Len == MaxOps {
 			return fmt.Errorf("more than %d operations", MaxOps)
@@ -270,33 +272,54 @@ func (c *Change) readOps() error {
 
 // opWriter makes columns of operations.
 type opWriter struct {
-	actors map[[ActorSize]byte]uint64
+	own    [ActorSize]byte
+	others [][ActorSize]byte // sorted
 
 	objActor, objNumber, keyActor, action, valueType, preds, predActor runWriter[uint64]
 	keyNumber, pred                                                    deltaWriter
 	keyText                                                            runWriter[string]
 	insert                                                             flagWriter
 	value                                                              []byte
+
+	columns columns // of the chunk that was written last
+	body    []byte  // memory for a chunk
 }
 
-func newOpWriter(c *Change) *opWriter {
-	w := &opWriter{actors: map[[ActorSize]byte]uint64{c.Actor: 0}}
-	for i, a := range c.Actors {
-		w.actors[a] = uint64(i + 1)
+// opWriters are kept for the memory that they have.
+var opWriters = sync.Pool{New: func() any { return new(opWriter) }}
+
+// begin makes w write the operations of c. What finish returned before is gone.
+func (w *opWriter) begin(c *Change) {
+	w.own, w.others = c.Actor, c.Actors
+	for _, n := range [...]*runWriter[uint64]{&w.objActor, &w.objNumber, &w.keyActor, &w.action, &w.valueType, &w.preds, &w.predActor} {
+		n.reset(appendUint)
 	}
-	for _, n := range []*runWriter[uint64]{&w.objActor, &w.objNumber, &w.keyActor, &w.action, &w.valueType, &w.preds, &w.predActor} {
-		n.write = appendUint
+	for _, n := range [...]*deltaWriter{&w.keyNumber, &w.pred} {
+		n.reset(appendInt)
+		n.before = 0
 	}
-	w.keyNumber.write, w.pred.write, w.keyText.write = appendInt, appendInt, writeText
-	return w
+	w.keyText.reset(writeText)
+	w.insert = flagWriter{out: w.insert.out[:0]}
+	w.value = w.value[:0]
 }
+
+// actor returns the number of an actor, of which w.own has 0.
+func (w *opWriter) actor(a [ActorSize]byte) uint64 {
+	if a == w.own {
+		return 0
+	}
+	i, _ := slices.BinarySearchFunc(w.others, a, compareActors)
+	return uint64(i + 1)
+}
+
+func compareActors(a, b [ActorSize]byte) int { return bytes.Compare(a[:], b[:]) }
 
 func (w *opWriter) op(o *Op) {
 	if o.Obj.IsZero() {
 		w.objActor.null()
 		w.objNumber.null()
 	} else {
-		w.objActor.value(w.actors[o.Obj.Actor])
+		w.objActor.value(w.actor(o.Obj.Actor))
 		w.objNumber.value(o.Obj.Counter)
 	}
 	w.key(o)
@@ -306,7 +329,7 @@ func (w *opWriter) op(o *Op) {
 	w.value = append(w.value, o.Value...)
 	w.preds.value(uint64(len(o.Pred)))
 	for _, p := range o.Pred {
-		w.predActor.value(w.actors[p.Actor])
+		w.predActor.value(w.actor(p.Actor))
 		w.pred.number(p.Counter)
 	}
 }
@@ -324,7 +347,7 @@ func (w *opWriter) key(o *Op) {
 		w.keyActor.null()
 		return
 	}
-	w.keyActor.value(w.actors[o.Elem.Actor])
+	w.keyActor.value(w.actor(o.Elem.Actor))
 }
 
 func (w *opWriter) finish() columns {

@@ -3,9 +3,11 @@ package change
 import (
 	"bytes"
 	"compress/flate"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // frame is a chunk taken apart: magic, checksum, type, length, contents.
@@ -15,9 +17,10 @@ type frame struct {
 	contents []byte
 }
 
-func readFrame(raw []byte) (frame, error) {
-	if len(raw) > MaxSize {
-		return frame{}, fmt.Errorf("longer than %d bytes", MaxSize)
+// readFrame takes apart what takes at most so many bytes.
+func readFrame(raw []byte, most uint64) (frame, error) {
+	if uint64(len(raw)) > most {
+		return frame{}, fmt.Errorf("longer than %d bytes", most)
 	}
 	r := reader{raw}
 	m, err := r.take(uint64(len(magic)), "magic")
@@ -35,34 +38,44 @@ func readFrame(raw []byte) (frame, error) {
 	if err != nil {
 		return frame{}, err
 	}
-	if f.kind = kind[0]; f.kind != typeChange && f.kind != typeDeflated {
-		return frame{}, fmt.Errorf("chunk type %d is not a change", f.kind)
-	}
-	if f.contents, err = r.bytes(MaxSize, "chunk"); err != nil {
+	f.kind = kind[0]
+	if f.contents, err = r.bytes(most, "chunk"); err != nil {
 		return frame{}, err
 	}
 	return f, r.end("the chunk")
 }
 
-// inflate expands DEFLATE data, which must end where the input ends.
-func inflate(deflated []byte) ([]byte, error) {
+// inflaters are kept, as a new one takes tens of kilobytes.
+var inflaters = sync.Pool{New: func() any { return flate.NewReader(nil) }}
+
+// inflate expands DEFLATE data to at most so many bytes. It must end where the
+// input ends.
+func inflate(deflated []byte, most int) ([]byte, error) {
 	in := bytes.NewReader(deflated)
-	z := flate.NewReader(in)
-	out, err := io.ReadAll(io.LimitReader(z, MaxInflated+1))
-	if err != nil {
+	z := inflaters.Get().(io.Reader)
+	defer inflaters.Put(z)
+	if err := z.(flate.Resetter).Reset(in, nil); err != nil {
 		return nil, fmt.Errorf("inflate: %w", err)
 	}
-	if len(out) > MaxInflated {
-		return nil, fmt.Errorf("inflates to more than %d bytes", MaxInflated)
+	out := bytes.NewBuffer(make([]byte, 0, min(4*len(deflated)+bytes.MinRead, most+bytes.MinRead)))
+	if _, err := out.ReadFrom(io.LimitReader(z, int64(most)+1)); err != nil {
+		return nil, fmt.Errorf("inflate: %w", err)
+	}
+	if out.Len() > most {
+		return nil, fmt.Errorf("inflates to more than %d bytes", most)
 	}
 	if in.Len() > 0 {
 		return nil, errors.New("data behind the compressed contents")
 	}
-	return out, nil
+	return out.Bytes(), nil
 }
 
-// buildChunk writes an uncompressed change chunk.
-func buildChunk(checksum, body []byte) []byte {
-	b := make([]byte, 0, len(magic)+checksumSize+1+maxLEB+len(body))
-	return appendChunk(append(append(b, magic[:]...), checksum...), body)
+// buildChunk writes an uncompressed change chunk, and returns its hash too.
+func buildChunk(body []byte) ([]byte, Hash) {
+	b := make([]byte, len(magic)+checksumSize, len(magic)+checksumSize+1+lenUint(uint64(len(body)))+len(body))
+	copy(b, magic[:])
+	b = append(appendUint(append(b, typeChange), uint64(len(body))), body...)
+	hash := Hash(sha256.Sum256(b[len(magic)+checksumSize:]))
+	copy(b[len(magic):], hash[:checksumSize])
+	return b, hash
 }

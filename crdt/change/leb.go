@@ -3,6 +3,7 @@ package change
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 )
 
 // maxLEB is the length in bytes of the longest LEB128 number of 64 bits.
@@ -113,6 +114,9 @@ func appendUint(b []byte, v uint64) []byte {
 	}
 	return append(b, byte(v))
 }
+
+// lenUint returns how many bytes appendUint writes.
+func lenUint(v uint64) int { return max(1, (bits.Len64(v)+6)/7) }
 
 // appendInt writes a signed number in its shortest form.
 func appendInt(b []byte, v int64) []byte {

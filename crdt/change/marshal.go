@@ -1,8 +1,6 @@
 package change
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"slices"
 )
 
@@ -13,19 +11,21 @@ import (
 func Marshal(c *Change, ops []Op) []byte {
 	full := *c
 	full.Actors = actorsOf(c.Actor, ops)
-	w := newOpWriter(&full)
+	w := opWriters.Get().(*opWriter)
+	defer opWriters.Put(w)
+	w.begin(&full)
 	for i := range ops {
 		w.op(&ops[i])
 	}
-	body := full.appendHeader(nil)
-	body = appendColumns(body, w.finish())
-	sum := sha256.Sum256(appendChunk(nil, body))
-	return buildChunk(sum[:checksumSize], body)
+	chunk, _ := w.chunk(&full)
+	return chunk
 }
 
-// appendChunk writes what the hash of a change is over.
-func appendChunk(b, body []byte) []byte {
-	return append(appendUint(append(b, typeChange), uint64(len(body))), body...)
+// chunk writes the chunk of c, whose operations w has, and returns its hash too.
+func (w *opWriter) chunk(c *Change) ([]byte, Hash) {
+	w.columns = w.finish()
+	w.body = appendColumns(c.appendHeader(w.body[:0]), w.columns)
+	return buildChunk(w.body)
 }
 
 func (c *Change) appendHeader(b []byte) []byte {
@@ -45,15 +45,18 @@ func (c *Change) appendHeader(b []byte) []byte {
 }
 
 func appendColumns(b []byte, all columns) []byte {
-	n := 0
-	var heads []byte
-	for i, column := range all {
+	n := uint64(0)
+	for _, column := range all {
 		if len(column) > 0 {
 			n++
-			heads = appendUint(appendUint(heads, specs[i]), uint64(len(column)))
 		}
 	}
-	b = append(appendUint(b, uint64(n)), heads...)
+	b = appendUint(b, n)
+	for i, column := range all {
+		if len(column) > 0 {
+			b = appendUint(appendUint(b, specs[i]), uint64(len(column)))
+		}
+	}
 	for _, column := range all {
 		b = append(b, column...)
 	}
@@ -71,6 +74,6 @@ func actorsOf(own [ActorSize]byte, ops []Op) (actors [][ActorSize]byte) {
 			}
 		}
 	}
-	slices.SortFunc(actors, func(a, b [ActorSize]byte) int { return bytes.Compare(a[:], b[:]) })
+	slices.SortFunc(actors, compareActors)
 	return actors
 }

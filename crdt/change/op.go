@@ -129,13 +129,14 @@ func checkValue(t ValueType, v []byte) error {
 
 // refers says whether everything that o refers to comes before it.
 func (o *Op) refers() error {
-	for _, p := range append([]OpID{o.Obj, o.Elem}, o.Pred...) {
+	if o.Obj.Counter >= o.ID.Counter || o.Elem.Counter >= o.ID.Counter {
+		return errForward
+	}
+	for i, p := range o.Pred {
 		if p.Counter >= o.ID.Counter {
 			return errForward
 		}
-	}
-	for i := 1; i < len(o.Pred); i++ {
-		if o.Pred[i-1].Compare(o.Pred[i]) >= 0 {
+		if i > 0 && o.Pred[i-1].Compare(p) >= 0 {
 			return errPreds
 		}
 	}

@@ -1,0 +1,53 @@
+package crdt
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/starling-sync/starling/crdt/change"
+)
+
+// savedOf returns a saved document of so many changes of one field, each of another
+// element.
+func savedOf(b *testing.B, changes int) []byte {
+	b.Helper()
+	d := newDocument(b, 1)
+	for i := range changes {
+		write(b, d, 1_700_000_000_000+int64(i), func(e *Edit) error { return tags.Add(e, fmt.Sprint("element ", i), fmt.Sprint("value ", i)) })
+	}
+	saved, err := d.Save()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return saved
+}
+
+// BenchmarkSaved reads saved documents in every way there is.
+func BenchmarkSaved(b *testing.B) {
+	for _, n := range []int{3, 66, 1000} {
+		saved := savedOf(b, n)
+		d, err := LoadDocument(saved, Writer{1})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, way := range []struct {
+			name string
+			do   func() error
+		}{
+			{"ParseSaved", func() error { _, err := change.ParseSaved(saved); return err }},
+			{"LoadDocument", func() error { _, err := LoadDocument(saved, Writer{1}); return err }},
+			{"Save", func() error { _, err := d.Save(); return err }},
+			{"loadHistory", func() error { d.history = nil; return d.loadHistory() }},
+		} {
+			b.Run(fmt.Sprintf("%s/%d", way.name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := way.do(); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/change")
+			})
+		}
+	}
+}

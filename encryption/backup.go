@@ -1,6 +1,7 @@
 package encryption
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -16,24 +17,33 @@ import (
 //	magic ‖ version (1 byte) ‖ suite (1 byte) ‖ records
 //
 // where a record is its kind (1 byte) ‖ length (4 bytes, big endian) ‖ content.
-// First come the membership operations, then the epoch records, then the
-// envelopes, each after those that it depends on, and last one manifest, signed
+// First come the membership operations, then the epoch records, then, if the log
+// of the device does not go back to the beginning, a snapshot of its documents,
+// whose records mean nothing here, then the envelopes behind that, each after
+// those that it depends on, and last one manifest, signed
 // by the device that made the backup over all that stands before it. That anybody
 // who knows the recovery key's public half can encrypt to it is why it is signed.
 const backupMagic = "starling backup\n"
 
-// Kinds of records, in the order in which they come.
+// Kinds of records.
 const (
 	backupOperation = 1
 	backupEpoch     = 2
 	backupEnvelope  = 3
 	backupManifest  = 4
+	backupSnapshot  = 5
 )
+
+// backupPlace orders the kinds as they come; it is 0 for one that is not known.
+func backupPlace(kind byte) int {
+	return 1 + bytes.IndexByte([]byte{backupOperation, backupEpoch, backupSnapshot, backupEnvelope, backupManifest}, kind)
+}
 
 // Limits of what is read before the envelopes, which stays in memory.
 const (
 	maxBackupManifest = 1 << 20  // bytes; 4,096 writers take 250 KiB
 	maxBackupEpochs   = 64 << 20 // bytes of all epoch records and rewraps
+	maxBackupSnapshot = 10 << 20
 )
 
 func maxBackupRecord(kind byte) int {
@@ -46,6 +56,8 @@ func maxBackupRecord(kind byte) int {
 		return MaxEnvelope
 	case backupManifest:
 		return maxBackupManifest
+	case backupSnapshot:
+		return maxBackupSnapshot
 	}
 	return -1
 }
@@ -163,6 +175,10 @@ func (b *BackupWriter) record(kind byte, content []byte) error {
 	}
 	return b.write(content)
 }
+
+// AddSnapshot writes a record of the snapshot, before any envelope. The order of the
+// records is kept.
+func (b *BackupWriter) AddSnapshot(record []byte) error { return b.record(backupSnapshot, record) }
 
 // Add writes an envelope. All that it depends on come before it.
 func (b *BackupWriter) Add(envelope []byte) error {

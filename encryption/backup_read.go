@@ -23,6 +23,7 @@ type BackupReader struct {
 	log      *membershipLog
 	records  [][]byte
 	next     backupRecord // read ahead
+	snapshot bool         // what Next returned last is a record of the snapshot
 	found    manifestBody // what was counted so far
 	manifest *BackupManifest
 }
@@ -131,7 +132,7 @@ func (b *BackupReader) advance(least byte) error {
 		return err
 	}
 	n := binary.BigEndian.Uint32(head[1:])
-	if b.next.kind = head[0]; b.next.kind < least || int64(n) > int64(maxBackupRecord(b.next.kind)) {
+	if b.next.kind = head[0]; backupPlace(b.next.kind) < backupPlace(least) || int64(n) > int64(maxBackupRecord(b.next.kind)) {
 		return fmt.Errorf("%w: record of kind %d with %d bytes", ErrMalformed, b.next.kind, n)
 	}
 	b.next.content = make([]byte, n)
@@ -187,9 +188,13 @@ func (b *BackupReader) admit(ops [][]byte) (err error) {
 	return nil
 }
 
-// Next returns the next envelope, unverified as it is. After the last it checks
+// Snapshot says whether what Next returned last is a record of the snapshot.
+func (b *BackupReader) Snapshot() bool { return b.snapshot }
+
+// Next returns the next record of the snapshot, then the next envelope, unverified as
+// they are. After the last it checks
 // the manifest and returns io.EOF if it holds. Errors as of OpenBackup.
-func (b *BackupReader) Next() (envelope []byte, err error) {
+func (b *BackupReader) Next() (content []byte, err error) {
 	if b.manifest != nil {
 		return nil, io.EOF
 	}
@@ -199,12 +204,14 @@ func (b *BackupReader) Next() (envelope []byte, err error) {
 		}
 		return nil, io.EOF
 	}
-	envelope = b.next.content
-	b.found.Envelopes++
-	if err := b.advance(backupEnvelope); err != nil {
+	content, b.snapshot = b.next.content, b.next.kind == backupSnapshot
+	if !b.snapshot {
+		b.found.Envelopes++
+	}
+	if err := b.advance(b.next.kind); err != nil {
 		return nil, fmt.Errorf("read backup: %w", b.fault(err))
 	}
-	return envelope, nil
+	return content, nil
 }
 
 // finish checks the manifest and that nothing follows it.

@@ -25,6 +25,15 @@ type Unverified struct {
 	members   []byte // empty: that of the previous envelope
 }
 
+// Members returns the membership digest that the envelope names, false if it is
+// that of the one before it.
+func (u *Unverified) Members() (Hash, bool) {
+	if len(u.members) == 0 {
+		return Hash{}, false
+	}
+	return Hash(u.members), true
+}
+
 // ID is the hash of the received bytes.
 func (u *Unverified) ID() Hash { return u.id }
 

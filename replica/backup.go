@@ -55,6 +55,9 @@ func (r *Replica) backup(ctx context.Context, w io.Writer) (*encryption.BackupMa
 	if err != nil {
 		return nil, err
 	}
+	if err := r.backupSnapshot(ctx, b); err != nil {
+		return nil, err
+	}
 	for len(rest) > 0 {
 		if rest, err = r.backupSome(ctx, b, rest, m.Frontier); err != nil {
 			return nil, err
@@ -77,7 +80,9 @@ func (l *loop) sealedFrontier() (rest []wire.Acked, frontier []encryption.Dep, e
 	}
 	frontier = l.core.Frontier()
 	for _, d := range frontier {
-		rest = append(rest, wire.Acked{Writer: d.Writer, Seq: 1})
+		if from := l.core.Base(d.Writer).Seq + 1; from <= d.Seq {
+			rest = append(rest, wire.Acked{Writer: d.Writer, Seq: from})
+		}
 	}
 	return rest, frontier, nil
 }
@@ -153,12 +158,17 @@ func (r *Replica) backupCounts(ctx context.Context) (chats, contacts uint64, err
 // envelope that does not verify; what the reader of the backup fails with;
 // ErrDiskFull. After an error only a part is here.
 func (r *Replica) Import(ctx context.Context, b *encryption.BackupReader) error {
+	snapshot := &importing{}
 	for {
-		batch, end, err := nextBatch(b)
+		batch, end, err := nextBatch(b, snapshot)
 		if err != nil {
 			return fmt.Errorf("import: %w", err)
 		}
-		if err := r.ask(ctx, func(l *loop) error { return l.takeIn(batch) }); err != nil {
+		err = r.ask(ctx, func(l *loop) error { return l.takeParts(snapshot) })
+		if err == nil {
+			err = r.ask(ctx, func(l *loop) error { return l.takeIn(batch) })
+		}
+		if err != nil {
 			return fmt.Errorf("import: %w", err)
 		}
 		if end {
@@ -167,8 +177,8 @@ func (r *Replica) Import(ctx context.Context, b *encryption.BackupReader) error 
 	}
 }
 
-// nextBatch reads about importBytes of envelopes.
-func nextBatch(b *encryption.BackupReader) (batch [][]byte, end bool, err error) {
+// nextBatch reads about importBytes of envelopes, or the next part of the snapshot.
+func nextBatch(b *encryption.BackupReader, s *importing) (batch [][]byte, end bool, err error) {
 	for size := 0; size < importBytes; {
 		raw, err := b.Next()
 		if errors.Is(err, io.EOF) {
@@ -176,6 +186,12 @@ func nextBatch(b *encryption.BackupReader) (batch [][]byte, end bool, err error)
 		}
 		if err != nil {
 			return nil, false, err
+		}
+		if b.Snapshot() {
+			if err := s.add(raw); err != nil || s.part != nil {
+				return nil, false, err
+			}
+			continue
 		}
 		batch = append(batch, raw)
 		size += len(raw)

@@ -39,6 +39,10 @@ type documents struct {
 	// reload reads the fingerprint from the store.
 	reload func() (*fingerprint, error)
 	stale  bool // prints holds what a group that is not stored did to it
+	// count makes the fingerprint anew from the documents in the store, which is
+	// due when a document was replaced of which it was unknown how it was.
+	count func() (*fingerprint, error)
+	due   bool
 
 	batch *store.Batch                      // of the group in the making
 	saved map[account.DocumentID]*docRecord // flushed in that group
@@ -58,12 +62,16 @@ func newDocuments(s store.Store, accountID [32]byte, w crdt.Writer, prints *fing
 
 // begin starts a group whose records go to b.
 func (d *documents) begin(b *store.Batch) error {
-	if d.stale {
-		prints, err := d.reload()
+	if d.stale || d.due {
+		read := d.reload
+		if d.due {
+			read = d.count
+		}
+		prints, err := read()
 		if err != nil {
 			return err
 		}
-		*d.prints, d.stale = *prints, false
+		*d.prints, d.stale, d.due = *prints, false, false
 	}
 	d.batch = b
 	d.saved = map[account.DocumentID]*docRecord{}
@@ -116,6 +124,17 @@ func (d *documents) repair(ref account.Ref, id account.DocumentID, damage error)
 		return nil, errors.Join(damage, fmt.Errorf("and it cannot be made anew: %w", err))
 	}
 	return &document{ref: ref, id: id, doc: doc, leaf: leafOf(id, doc.Heads()), dirty: true}, nil
+}
+
+// replace puts a new and empty document in place of one that is damaged.
+func (d *documents) replace(ref account.Ref) (*document, error) {
+	fresh, err := crdt.NewDocument(d.writer)
+	if err != nil {
+		return nil, err
+	}
+	doc := &document{ref: ref, id: ref.ID(d.account), doc: fresh, dirty: true}
+	d.open.Add(doc.id, doc)
+	return doc, d.err
 }
 
 // changed notes that doc differs from its record.

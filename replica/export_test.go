@@ -11,3 +11,11 @@ func (r *Replica) Waiting(ctx context.Context) (waiters, comparisons int, err er
 	err = r.call(ctx, func(l *loop) { waiters, comparisons = len(l.waiters), len(l.comparing) })
 	return waiters, comparisons, err
 }
+
+// ShortenLogs makes everything about the length of logs small: how many envelopes
+// are kept when everybody has them, and when somebody is away.
+func (r *Replica) ShortenLogs(ctx context.Context, keep, most uint64) error {
+	return r.call(ctx, func(l *loop) {
+		l.limits = logLimits{keep: keep, most: most, tail: 4, every: 4, atOnce: 64, part: 2000}
+	})
+}

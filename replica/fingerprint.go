@@ -84,15 +84,25 @@ func loadFingerprint(s store.Store) (*fingerprint, error) {
 }
 
 // openFingerprint loads the fingerprint, and makes it from the documents if a
-// record of it is damaged. What it makes is stored with the next group.
+// record of it is damaged.
 func openFingerprint(s store.Store, log *slog.Logger) (*fingerprint, error) {
 	f, err := loadFingerprint(s)
 	if !errors.Is(err, store.ErrDamaged) {
 		return f, err
 	}
 	log.Warn("the fingerprint is damaged; it is made anew from the documents", "err", err)
-	f = &fingerprint{}
-	scan := s.Scan(tableDocs, nil, nil, func(key, value []byte) error {
+	f, scan := countFingerprint(s)
+	if scan != nil {
+		return nil, fmt.Errorf("%w; make it anew: %w", err, scan)
+	}
+	return f, nil
+}
+
+// countFingerprint makes the fingerprint from the documents. What it makes is stored
+// with the next group.
+func countFingerprint(s store.Store) (*fingerprint, error) {
+	f := &fingerprint{}
+	err := s.Scan(tableDocs, nil, nil, func(key, value []byte) error {
 		var rec docRecord
 		if err := cbor.Unmarshal(value, &rec); err != nil || len(key) != 16 {
 			return &store.DamagedError{Table: tableDocs, Key: bytes.Clone(key), Err: err}
@@ -100,8 +110,8 @@ func openFingerprint(s store.Store, log *slog.Logger) (*fingerprint, error) {
 		f.replace(account.DocumentID(key), [32]byte{}, rec.Leaf)
 		return nil
 	})
-	if scan != nil {
-		return nil, fmt.Errorf("%w; make it anew: %w", err, scan)
+	if err != nil {
+		return nil, fmt.Errorf("count the fingerprint: %w", err)
 	}
 	for i := range f.changed {
 		f.changed[i] = true

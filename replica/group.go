@@ -54,8 +54,12 @@ type group struct {
 	run     []localChange // own changes of this group
 	next    counters      // of the store when the group is durable
 
-	begun    bool     // something of it is in the journal
-	suspects suspects // when it is durable; nil: as before
+	part     *core.Absorb         // whose documents are in it; nil for none
+	base     *baseRecord          // when it is durable; nil: as before
+	mended   []account.DocumentID // wanted no more when it is durable
+	recount  bool                 // the fingerprint is, then
+	begun    bool                 // something of it is in the journal
+	suspects suspects             // when it is durable; nil: as before
 }
 
 // localChange is one own change on its way to an envelope.
@@ -79,6 +83,9 @@ func (l *loop) build() (*group, error) {
 		l.freshEpoch()
 	}
 	g, err := l.buildEdits()
+	if err == nil {
+		err = l.absorb(g)
+	}
 	if err == nil {
 		err = l.admitAll(g)
 	}
@@ -244,7 +251,7 @@ func (l *loop) admitAll(g *group) error {
 		if a == nil {
 			return nil
 		}
-		err := l.under(g, a)
+		err := l.under(g, [32]byte(a.Chain.Head))
 		if err == nil {
 			err = l.admit(g, a)
 		}
@@ -291,7 +298,7 @@ func (l *loop) admit(g *group, a *core.Admitted) error {
 		}
 	}
 	l.noticeCopy(a)
-	l.clear(g, a)
+	l.clear(g, [32]byte(a.Chain.Head))
 	l.keep(g, a)
 	return nil
 }
@@ -335,6 +342,7 @@ func (l *loop) finishGroup(g *group) error {
 	if err := l.docs.finish(); err != nil {
 		return err
 	}
+	l.prune(g)
 	if g.next != l.counters {
 		g.batch.Put(tableMeta, keyCounters, encode(g.next))
 		g.batch.Put(tableMeta, keyEpoch, encode(l.epoch))
@@ -466,10 +474,15 @@ func batchOf(run []localChange) *wire.Batch {
 // the error, and an envelope that does not apply freezes its writer.
 func (l *loop) refuse(g *group, err error) {
 	var p *poison
-	if errors.As(err, &p) {
+	var s *spoilt
+	switch {
+	case errors.As(err, &p):
 		l.core.Refuse(p.writer, p.err)
 		l.requeue(g.intents)
-	} else {
+	case errors.As(err, &s):
+		l.requeue(g.intents)
+		l.perform(l.core.Step(core.Absorbed{Session: s.part.Session, Device: s.part.Device, Err: s}))
+	default:
 		l.answer(g.intents, err)
 		l.fault("", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/starling-sync/starling/crdt/account"
 	"github.com/starling-sync/starling/crdt/model"
 	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/internal/core"
@@ -47,6 +48,11 @@ type loop struct {
 
 	suspects    suspects // as the store has them
 	unjournaled bool     // the journal could not be written, and that was said
+
+	parts  []core.Absorb // documents that others sent, in the order in which they came
+	limits logLimits
+	base   baseRecord                  // as the store has it
+	wanted map[account.DocumentID]bool // damaged here, and asked for
 }
 
 // linkEvent is what a link's reader tells the loop: a message, or the end.
@@ -125,11 +131,21 @@ func (l *loop) land() error {
 }
 
 func (l *loop) hasWork() bool {
-	return l.due || len(l.queue) > 0 || l.seals() && l.backlog() || l.core.Ready()
+	return l.due || l.docs.due || len(l.queue)+len(l.parts) > 0 || l.seals() && l.backlog() || l.core.Ready()
 }
 
 // seals says whether own changes become envelopes now.
-func (l *loop) seals() bool { return !l.stale && (l.sealing || l.core.Greeted()) }
+func (l *loop) seals() bool {
+	return !l.stale && (l.sealing || l.core.Greeted() || l.alone())
+}
+
+// loneBacklog is how many changes wait before the only device of an account seals
+// them: others have no say in that, and sealed they take a tenth of the room.
+const loneBacklog = 8192
+
+func (l *loop) alone() bool {
+	return l.counters.Pending-l.counters.Sealed >= loneBacklog && len(l.r.id.Members()) == 1 && l.standing.State == encryption.StandingMember
+}
 
 // backlog says whether own changes wait to be sealed.
 func (l *loop) backlog() bool { return l.counters.Sealed < l.counters.Pending }
@@ -150,9 +166,16 @@ func (l *loop) finish(err error) {
 	if g.suspects != nil {
 		l.suspects = g.suspects
 	}
+	if g.base != nil {
+		l.base = *g.base
+	}
+	l.healed(g)
 	l.answer(g.intents, nil)
 	l.r.hub.publish(g.events)
 	l.perform(l.core.Step(core.Committed{}))
+	if g.part != nil {
+		l.perform(l.core.Step(core.Absorbed{Session: g.part.Session, Device: g.part.Device, Mended: g.part.Mended}))
+	}
 	l.perform(l.core.SetBacklog(l.backlog()))
 	if len(l.core.Unvouched()) > 0 { // by envelopes of this group, of devices that are out
 		l.confirm()
@@ -162,6 +185,7 @@ func (l *loop) finish(err error) {
 // takeBack forgets a group that was not written.
 func (l *loop) takeBack() {
 	l.docs.abort()
+	l.parts = nil
 	l.perform(l.core.Step(core.Aborted{}))
 }
 
@@ -196,6 +220,10 @@ func (l *loop) perform(effects []core.Effect) {
 			l.fault(e.Device.String(), e.Err)
 		case core.Rewound:
 			l.rewind(e.Err.Error())
+		case core.Serve:
+			l.serve(e)
+		case core.Absorb:
+			l.parts = append(l.parts, e)
 		case core.Progress:
 			l.progress()
 		case core.AnswerCompare:
@@ -362,7 +390,7 @@ func (l *loop) shutDown() {
 	for _, w := range l.waiters {
 		w.done <- ErrClosed
 	}
-	if err := l.r.forgive(l.suspects); err != nil {
+	if err := errors.Join(l.r.forgive(l.suspects), l.saveHolds()); err != nil {
 		l.config.Log.Warn("close: the next process is slower than it has to be", "err", err)
 	}
 }

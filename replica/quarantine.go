@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 
-	"github.com/starling-sync/starling/replica/internal/core"
 	"github.com/starling-sync/starling/replica/store"
 )
 
@@ -95,10 +94,9 @@ func (l *loop) wary() bool {
 	return false
 }
 
-// under notes that an envelope is applied from now on, if it may be. A journal
+// under notes that an envelope, or a part of a snapshot, is applied from now on, if it may be. A journal
 // that cannot be written is no reason to stop.
-func (l *loop) under(g *group, a *core.Admitted) error {
-	id := [32]byte(a.Chain.Head)
+func (l *loop) under(g *group, id [32]byte) error {
 	if l.suspects[id] >= maxStrikes {
 		return ErrQuarantined
 	}
@@ -125,8 +123,7 @@ func (l *loop) over(g *group) {
 }
 
 // clear makes it part of the group that an envelope is suspected no more.
-func (l *loop) clear(g *group, a *core.Admitted) {
-	id := [32]byte(a.Chain.Head)
+func (l *loop) clear(g *group, id [32]byte) {
 	if _, suspected := l.suspects[id]; !suspected {
 		return
 	}

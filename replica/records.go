@@ -14,7 +14,7 @@ import (
 
 // The tables. Their numbers are on disk and are never used for anything else.
 const (
-	tableMeta    store.Table = 1  // format, instance, counters, announced, events, epoch, roster, place, rewound, generation, suspects
+	tableMeta    store.Table = 1  // format, instance, counters, announced, events, epoch, roster, place, rewound, generation, suspects, base
 	tableMembers store.Table = 2  // SHA-256 → signed membership operation
 	tableLog     store.Table = 3  // writer, number → logRecord
 	tableChains  store.Table = 4  // writer → chainRecord
@@ -25,6 +25,7 @@ const (
 	tableLocal   store.Table = 9  // namespace, 0, key → bytes; never replicated
 	tableEpochs  store.Table = 10 // SHA-256 → epoch record or rewrap
 	tableKeys    store.Table = 11 // number → exported HPKE key of this device, oldest first
+	tableHolds   store.Table = 12 // device → writer → number; what that device is known to have
 )
 
 // The keys of tableMeta.
@@ -41,6 +42,7 @@ var (
 
 	keyGeneration = []byte("generation") // how often the store was opened and closed; see Generation
 	keySuspects   = []byte("suspects")   // envelopes that processes ended with; see Journal
+	keyBase       = []byte("base")       // where the logs begin; none: all are whole
 )
 
 // formatVersion is the version of everything in this file.
@@ -59,6 +61,22 @@ type counters struct {
 	Arrival uint64   // of the last envelope in tableLog
 	Sealed  uint64   // pending records below this number are sealed
 	Pending uint64   // number of the next pending record
+}
+
+// baseRecord says behind which chain each log begins. What came before is in the
+// documents alone.
+type baseRecord struct {
+	_       struct{} `cbor:",toarray"`
+	Dropped uint64   // envelopes that were once in tableLog
+	Chains  map[[16]byte]chainRecord
+}
+
+func (r *baseRecord) chains() map[encryption.WriterID]encryption.Chain {
+	chains := make(map[encryption.WriterID]encryption.Chain, len(r.Chains))
+	for w, c := range r.Chains { // order-free: a map is filled
+		chains[w] = c.chain()
+	}
+	return chains
 }
 
 type logRecord struct {

@@ -23,8 +23,9 @@ type audit struct {
 	chains map[encryption.WriterID]encryption.Chain
 }
 
-func newAudit(id *encryption.Identity) *audit {
-	return &audit{id, map[encryption.WriterID]encryption.Chain{}}
+// newAudit begins behind the chains at which the logs begin.
+func newAudit(id *encryption.Identity, base *baseRecord) *audit {
+	return &audit{id, base.chains()}
 }
 
 // open decodes and verifies the next record of the log. Somebody vouched for
@@ -54,6 +55,9 @@ func (a *audit) open(value []byte) (*logRecord, *encryption.Content, error) {
 // sealed. It reads all of both, so it is for a record that is damaged.
 func (l *loop) remake(ref account.Ref) (*crdt.Document, error) {
 	changes, err := l.changesOf(ref)
+	if errors.Is(err, errPruned) {
+		l.wants(ref)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -78,9 +82,21 @@ type arrived struct {
 // changesOf returns all changes of a document in causal order. It fails
 // unless every envelope there should be can be read.
 func (l *loop) changesOf(ref account.Ref) ([]crdt.Change, error) {
+	if len(l.base.Chains) > 0 {
+		return nil, errPruned
+	}
+	logged, err := l.logged(ref)
+	if err != nil {
+		return nil, err
+	}
+	return l.appendPending(logged, ref)
+}
+
+// logged returns the changes of a document that are in the log.
+func (l *loop) logged(ref account.Ref) ([]crdt.Change, error) {
 	var parts []arrived
 	var count uint64
-	a := newAudit(l.r.id)
+	a := newAudit(l.r.id, &l.base)
 	err := l.config.Store.Scan(tableLog, nil, nil, func(key, value []byte) error {
 		rec, content, err := a.open(value)
 		if err != nil {
@@ -96,16 +112,18 @@ func (l *loop) changesOf(ref account.Ref) ([]crdt.Change, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the log: %w", err)
 	}
-	if count != l.counters.Arrival {
-		return nil, fmt.Errorf("the log has %d envelopes of %d: %w", count, l.counters.Arrival, ErrDamaged)
+	if kept := l.kept(); count != kept {
+		return nil, fmt.Errorf("the log has %d envelopes of %d: %w", count, kept, ErrDamaged)
 	}
 	slices.SortFunc(parts, func(a, b arrived) int { return cmp.Compare(a.arrival, b.arrival) })
 	var all []crdt.Change
 	for _, p := range parts {
 		all = append(all, p.changes...)
 	}
-	return l.appendPending(all, ref)
+	return all, nil
 }
+
+var errNoChange = errors.New("the log has no change of it")
 
 // appendPending appends the own changes of a document that are not sealed.
 func (l *loop) appendPending(all []crdt.Change, ref account.Ref) ([]crdt.Change, error) {
@@ -121,7 +139,7 @@ func (l *loop) appendPending(all []crdt.Change, ref account.Ref) ([]crdt.Change,
 		return nil, fmt.Errorf("read changes that wait to be sealed: %w", err)
 	}
 	if len(all) == 0 {
-		return nil, errors.New("the log has no change of it")
+		return nil, errNoChange
 	}
 	return all, nil
 }

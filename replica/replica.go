@@ -166,8 +166,8 @@ func (r *Replica) load() (*loop, error) {
 		return nil, err
 	}
 	l := &loop{
-		r: r, config: r.config,
-		links: map[core.SessionID]*link{}, saved: map[[32]byte]bool{}, comparing: map[[8]byte]*comparison{},
+		r: r, config: r.config, limits: defaultLogLimits(),
+		links: map[core.SessionID]*link{}, saved: map[[32]byte]bool{}, comparing: map[[8]byte]*comparison{}, wanted: map[account.DocumentID]bool{},
 	}
 	if err := l.loadRoster(); err != nil {
 		return nil, err
@@ -208,10 +208,15 @@ func (l *loop) loadContent(f formatRecord, nonce [16]byte) error {
 	}
 	l.author = core.Author{Device: encryption.DeviceID(f.Device), Nonce: nonce}
 	l.author.Writer = encryption.WriterFor(l.author.Device, nonce)
-	l.core = core.New(r.id, core.NewLedger(r.id, chains, announced), l.author)
+	ledger := core.NewLedger(r.id, chains, announced)
+	if err := l.loadBase(ledger); err != nil {
+		return err
+	}
+	l.core = core.New(r.id, ledger, l.author)
 	l.docs = newDocuments(s, [32]byte(r.id.Account()), crdt.Writer(l.author.Writer), prints)
 	l.docs.remake = l.remake
 	l.docs.reload = func() (*fingerprint, error) { return openFingerprint(s, r.config.Log) }
+	l.docs.count = func() (*fingerprint, error) { return countFingerprint(s) }
 	l.print = prints.root()
 	if _, err := get(s, tableMeta, keyEpoch, &l.epoch); err != nil {
 		return err

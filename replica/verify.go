@@ -85,7 +85,7 @@ func (l *loop) verify(v *verification) error {
 // verifyLog says of each writer what is wrong first; what follows in its log
 // cannot be checked without it.
 func (l *loop) verifyLog(v *verification) error {
-	a, broken := newAudit(l.r.id), map[string]bool{}
+	a, broken := newAudit(l.r.id, &l.base), map[string]bool{}
 	err := l.config.Store.Scan(tableLog, nil, nil, func(key, value []byte) error {
 		v.Envelopes++
 		writer := string(key[:min(len(key), 16)])

@@ -31,6 +31,7 @@ func (x *Exchange) Renew(a Author) {
 	x.author, x.rewound = a, false
 	clear(x.announced) // it has said of nothing yet that it has seen it
 	clear(x.proposed)
+	x.fetchNext() // what it has lost may be in an offer
 }
 
 // compareOwn looks for what a frontier has of the author and this device lacks.

@@ -49,6 +49,18 @@ type MembersAdded struct{ Ops, Records [][]byte }
 // CompareAll asks all sessions for their fingerprints.
 type CompareAll struct{ Nonce [8]byte }
 
+// Absorbed says that the documents of an Absorb are durable, or why they were
+// refused.
+type Absorbed struct {
+	Session SessionID
+	Device  encryption.DeviceID
+	Mended  bool
+	Err     error
+}
+
+// Mend asks all sessions for a document that is damaged here.
+type Mend struct{ ID [16]byte }
+
 func (Connected) event()    {}
 func (Disconnected) event() {}
 func (Received) event()     {}
@@ -57,6 +69,8 @@ func (Committed) event()    {}
 func (Aborted) event()      {}
 func (MembersAdded) event() {}
 func (CompareAll) event()   {}
+func (Absorbed) event()     {}
+func (Mend) event()         {}
 
 // Effect is something the host has to do.
 type Effect interface{ effect() }
@@ -120,6 +134,23 @@ type PeerCompared struct {
 	Answer  *wire.Compared
 }
 
+// Serve asks for documents to be sent, as a message says. The host sends one Part.
+type Serve struct {
+	Session SessionID
+	Want    *wire.Want
+}
+
+// Absorb hands over documents of another device, to be merged. The host answers
+// with Absorbed when they are durable. With Chains they are the last ones, and the
+// group that makes them durable is the one in which the host calls Adopt.
+type Absorb struct {
+	Session SessionID
+	Device  encryption.DeviceID
+	Packed  []byte // as in wire.Part
+	Chains  map[encryption.WriterID]encryption.Chain
+	Mended  bool // they are not of a snapshot, and were asked for by Mend
+}
+
 func (Send) effect()          {}
 func (Load) effect()          {}
 func (Admit) effect()         {}
@@ -129,3 +160,5 @@ func (Rewound) effect()       {}
 func (Progress) effect()      {}
 func (AnswerCompare) effect() {}
 func (PeerCompared) effect()  {}
+func (Serve) effect()         {}
+func (Absorb) effect()        {}

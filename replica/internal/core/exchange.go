@@ -25,6 +25,9 @@ type Exchange struct {
 	backlog  bool // own changes wait to be sealed
 	rewound  bool // others know more of the author; see rewind
 	lives    map[encryption.DeviceID]*lives
+	fetch    *fetch     // documents are coming; nil for none
+	partial  *fetch     // the last one, if it was cut
+	mends    [][16]byte // documents that are damaged here
 	out      []Effect
 }
 
@@ -44,6 +47,7 @@ func (x *Exchange) Step(ev Event) []Effect {
 		x.connected(ev)
 	case Disconnected:
 		delete(x.sessions, ev.Session)
+		x.fetchNext()
 	case Received:
 		if s := x.sessions[ev.Session]; s != nil {
 			x.received(s, ev.Message)
@@ -60,6 +64,10 @@ func (x *Exchange) Step(ev Event) []Effect {
 		x.membersAdded(ev)
 	case CompareAll:
 		x.compareAll(ev.Nonce)
+	case Absorbed:
+		x.absorbed(ev)
+	case Mend:
+		x.mend(ev)
 	}
 	return x.effects()
 }
@@ -133,6 +141,12 @@ func (x *Exchange) received(s *session, m wire.Message) {
 		x.envelope(s, m)
 	case *wire.Ack:
 		x.ack(s, m)
+	case *wire.Offer:
+		x.offered(s, m)
+	case *wire.Want:
+		x.emit(Serve{s.id, m})
+	case *wire.Part:
+		x.part(s, m)
 	case *wire.Compare:
 		x.emit(AnswerCompare{s.id, m.Nonce})
 	case *wire.Compared:
@@ -153,11 +167,12 @@ func (x *Exchange) greeted(s *session, m *wire.Hello) {
 	if m.Digest == s.offered {
 		s.known, s.agreed = true, true
 		for w, seq := range s.snapshot { // order-free: each entry is learnt apart
-			s.learn(w, seq)
+			x.learn(s, w, seq)
 		}
 		if s.roster != x.roster {
 			x.sendRoster(s, x.id.Ops(), x.id.EpochRecords())
 		}
+		x.askMends(s)
 		x.pump(s)
 		x.emit(Progress{s.id})
 		return
@@ -178,15 +193,17 @@ func (x *Exchange) frontier(s *session, m *wire.Frontier) {
 			x.dispute(s.device, w, e.Seq, errOther)
 		}
 		x.compareOwn(s.device, e)
-		s.learn(w, e.Seq)
+		x.learn(s, w, e.Seq)
 	}
 	s.known = true
+	s.empty = len(m.Entries) == 0 && x.total() >= offerFrom
 	// The two digests that crossed decide, so that both come to the same
 	// conclusion, and whoever waits for the other's roster gets it.
 	s.agreed = m.Members == s.roster
 	if !s.agreed || s.roster != x.roster {
 		x.sendRoster(s, x.id.Ops(), x.id.EpochRecords())
 	}
+	x.askMends(s)
 	x.pump(s)
 	x.emit(Progress{s.id})
 }
@@ -225,7 +242,7 @@ func (x *Exchange) envelope(s *session, m *wire.Envelope) {
 func (x *Exchange) duplicate(s *session, w encryption.WriterID, seq uint64) {
 	s.claimed[w] = max(s.claimed[w], seq)
 	if seq <= x.durable[w].Seq {
-		s.learn(w, seq)
+		x.learn(s, w, seq)
 		s.due[w] = x.durable[w].Seq
 		x.emit(s.acknowledge()...)
 	}
@@ -237,7 +254,8 @@ func (x *Exchange) ack(s *session, m *wire.Ack) {
 		// Nobody holds what we never had; taking it would let a device fill
 		// our memory with writers.
 		if w := encryption.WriterID(e.Writer); x.durable[w].Seq > 0 {
-			s.learn(w, e.Seq)
+			x.learn(s, w, e.Seq)
+			s.empty = false
 		}
 	}
 	s.settle()
@@ -252,20 +270,25 @@ func (x *Exchange) pump(s *session) {
 		return
 	}
 	load := Load{Session: s.id, Bytes: min(x.limits.load, x.limits.window-s.inflight)}
-	withheld := false
+	withheld, behind := false, false
 	for _, w := range x.Writers() {
 		switch {
 		case s.sent[w] >= x.durable[w].Seq:
 		case s.missing[w] || x.disputed[dispute{s.device, w}]:
 			withheld = true
+		case x.behind(s, w):
+			behind = true
 		default:
 			load.From = append(load.From, wire.Acked{Writer: w, Seq: s.sent[w] + 1})
 		}
 	}
+	if behind {
+		x.offerSnapshot(s)
+	}
 	switch {
 	case len(load.From) > 0:
 		x.emit(load)
-	case s.owed && !x.backlog && !withheld:
+	case s.owed && !x.backlog && !withheld && !behind:
 		s.owed = false
 		x.emit(Send{s.id, &wire.Ack{Entries: []wire.Acked{}}})
 	}
@@ -349,11 +372,12 @@ func (x *Exchange) Refuse(w encryption.WriterID, err error) {
 
 // committed tells everyone about what is durable now.
 func (x *Exchange) committed() {
-	entries := x.commit()
+	entries, adopted := x.commit()
 	for _, s := range x.ordered() {
+		x.tellAdopted(s, adopted)
 		x.forward(s, entries)
 		x.emit(s.acknowledge()...)
-		if s.known && len(entries) > 0 {
+		if s.known && len(entries)+len(adopted) > 0 {
 			x.emit(Progress{s.id})
 		}
 	}
@@ -366,7 +390,7 @@ func (x *Exchange) forward(s *session, entries []Entry) {
 		switch {
 		case !s.greeted || x.disputed[dispute{s.device, e.Writer}]:
 		case s.claimed[e.Writer] >= e.Seq:
-			s.learn(e.Writer, e.Seq)
+			x.learn(s, e.Writer, e.Seq)
 			s.due[e.Writer] = e.Seq
 		case s.known && s.sent[e.Writer]+1 == e.Seq && s.inflight < x.limits.window:
 			x.emit(s.send(e))
@@ -378,6 +402,7 @@ func (x *Exchange) forward(s *session, entries []Entry) {
 // aborted closes every session: what was in the group has to come again.
 func (x *Exchange) aborted() {
 	x.abort()
+	x.fetch, x.partial = nil, nil
 	for _, s := range x.ordered() {
 		x.drop(s, errors.New("the last group of changes could not be stored"))
 	}

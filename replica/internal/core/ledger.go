@@ -53,6 +53,12 @@ type Ledger struct {
 	recorded map[encryption.WriterID]encryption.Dep // how far operations vouch for writers
 	vouched  map[encryption.WriterID]encryption.Dep // the same, and what envelopes that count rest on
 	roster   [32]byte                               // digest of the membership and the epoch records
+	// base is the chain behind which the host holds a writer's log, stagedBase what
+	// it will be after the group in the making.
+	base, stagedBase map[encryption.WriterID]encryption.Chain
+	drops            int                                                    // how often base grew
+	holds            map[encryption.DeviceID]map[encryption.WriterID]uint64 // what others are known to have
+	heard            map[encryption.DeviceID]bool                           // of whom more is known than News has said
 	// announced is the frontier that the last own envelope named or implied,
 	// proposed the same including the group in the making.
 	announced, proposed map[encryption.WriterID]uint64
@@ -83,15 +89,18 @@ type dispute struct {
 // the last own envelope implied, as Announced returned it.
 func NewLedger(id *encryption.Identity, chains map[encryption.WriterID]encryption.Chain, announced map[encryption.WriterID]uint64) *Ledger {
 	l := &Ledger{
-		id:        id,
-		limits:    limits{window, loadBytes, maxBuffered},
-		durable:   maps.Clone(chains),
-		staged:    map[encryption.WriterID]encryption.Chain{},
-		buffered:  map[encryption.WriterID]map[uint64][]held{},
-		waiting:   map[encryption.DeviceID]int{},
-		frozen:    map[encryption.WriterID]error{},
-		disputed:  map[dispute]bool{},
-		announced: maps.Clone(announced),
+		id:         id,
+		limits:     limits{window, loadBytes, maxBuffered},
+		durable:    maps.Clone(chains),
+		staged:     map[encryption.WriterID]encryption.Chain{},
+		buffered:   map[encryption.WriterID]map[uint64][]held{},
+		waiting:    map[encryption.DeviceID]int{},
+		frozen:     map[encryption.WriterID]error{},
+		disputed:   map[dispute]bool{},
+		stagedBase: map[encryption.WriterID]encryption.Chain{},
+		holds:      map[encryption.DeviceID]map[encryption.WriterID]uint64{},
+		heard:      map[encryption.DeviceID]bool{},
+		announced:  maps.Clone(announced),
 	}
 	if l.durable == nil {
 		l.durable = map[encryption.WriterID]encryption.Chain{}
@@ -115,6 +124,9 @@ func (l *Ledger) chain(w encryption.WriterID) (encryption.Chain, bool) {
 
 // Seq returns the number of the last durable envelope of w, 0 for none.
 func (l *Ledger) Seq(w encryption.WriterID) uint64 { return l.durable[w].Seq }
+
+// Writer returns the durable chain of w, zero for none.
+func (l *Ledger) Writer(w encryption.WriterID) encryption.Chain { return l.durable[w] }
 
 // Writers returns the writers with durable envelopes, ascending.
 func (l *Ledger) Writers() []encryption.WriterID { return sortedWriters(l.durable) }
@@ -245,6 +257,7 @@ func (l *Ledger) next() (*Admitted, []refusal) {
 	rivals := l.rivals(w, c.Seq+1, prior)
 	after := encryption.Chain{Device: content.Device, Seq: content.Seq, Head: hash, Members: content.Members}
 	l.stage(after, Entry{Writer: w, Seq: content.Seq, Raw: h.raw})
+	l.seenIn(content)
 	return &Admitted{Content: content, Raw: h.raw, Chain: after}, rivals
 }
 
@@ -332,19 +345,34 @@ func (l *Ledger) unannounced(self encryption.WriterID) []encryption.Dep {
 // group in the making included, to be kept with them.
 func (l *Ledger) Announced() map[encryption.WriterID]uint64 { return maps.Clone(l.proposed) }
 
-// commit makes the staged group part of the durable ledger.
-func (l *Ledger) commit() []Entry {
+// commit makes the staged group part of the durable ledger. It returns the
+// envelopes, and the writers whose chains were taken over without them.
+func (l *Ledger) commit() (entries []Entry, adopted []encryption.WriterID) {
+	for _, w := range sortedWriters(l.stagedBase) {
+		if l.stagedBase[w].Seq > l.durable[w].Seq {
+			adopted = append(adopted, w)
+		}
+	}
+	if len(l.stagedBase) > 0 {
+		l.base = maps.Clone(l.base)
+		if l.base == nil {
+			l.base = map[encryption.WriterID]encryption.Chain{}
+		}
+		maps.Copy(l.base, l.stagedBase)
+		clear(l.stagedBase)
+		l.drops++
+	}
 	maps.Copy(l.durable, l.staged)
 	clear(l.staged)
 	l.announced = maps.Clone(l.proposed)
-	done := l.entries
-	l.entries = nil
-	return done
+	entries, l.entries = l.entries, nil
+	return entries, adopted
 }
 
 // abort forgets the staged group and everything that is buffered.
 func (l *Ledger) abort() {
 	clear(l.staged)
+	clear(l.stagedBase)
 	clear(l.buffered)
 	clear(l.waiting)
 	l.entries = nil

@@ -20,13 +20,19 @@ type session struct {
 	// backlog: it seals changes that we will be sent. owed: it was told so of
 	// us, and waits to hear that it has been sent them.
 	backlog, owed bool
-	has           map[encryption.WriterID]uint64 // durable at the other end, or sent by it
-	sent          map[encryption.WriterID]uint64 // handed to the stream, at least has
-	claimed       map[encryption.WriterID]uint64 // what it said it holds
-	missing       map[encryption.WriterID]bool   // writers whose next envelope cannot be read here
-	due           map[encryption.WriterID]uint64 // to be acknowledged
-	unacked       []flight
-	inflight      int // bytes of unacked
+	// empty: it had nothing at all when it came, and is to get documents. offeredAt:
+	// which state of the log was offered to it. offer: what it has offered.
+	empty     bool
+	offeredAt int
+	offer     map[encryption.WriterID]encryption.Chain
+	wanted    []bool                         // of each Want that is not answered: it is a Mend
+	has       map[encryption.WriterID]uint64 // durable at the other end, or sent by it
+	sent      map[encryption.WriterID]uint64 // handed to the stream, at least has
+	claimed   map[encryption.WriterID]uint64 // what it said it holds
+	missing   map[encryption.WriterID]bool   // writers whose next envelope cannot be read here
+	due       map[encryption.WriterID]uint64 // to be acknowledged
+	unacked   []flight
+	inflight  int // bytes of unacked
 }
 
 // flight is an envelope that was sent and not acknowledged.

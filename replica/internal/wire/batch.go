@@ -68,7 +68,7 @@ func (b *Batch) Encode(c change.Context) ([]byte, error) {
 	if elidedErr == nil && len(elided) < b.size() {
 		return elided, nil
 	}
-	plain, err := pack(b, codecPlain, codecZstd)
+	plain, err := pack(b, MaxEnvelope, codecPlain, codecZstd)
 	if elidedErr == nil && (err != nil || len(elided) < len(plain)) {
 		return elided, nil
 	}
@@ -80,7 +80,7 @@ func (b *Batch) encodeElided(c change.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pack(&elidedBatch{Docs: b.Docs, Run: run}, codecElided, codecElidedZstd)
+	return pack(&elidedBatch{Docs: b.Docs, Run: run}, MaxEnvelope, codecElided, codecElidedZstd)
 }
 
 // size returns the bytes of the changes.
@@ -91,8 +91,8 @@ func (b *Batch) size() (n int) {
 	return n
 }
 
-// pack returns the shorter one of v as it is and compressed.
-func pack(v any, codec, zstd byte) ([]byte, error) {
+// pack returns the shorter one of v as it is and compressed, of at most limit bytes.
+func pack(v any, limit int, codec, zstd byte) ([]byte, error) {
 	plain, err := encMode.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("wire: encode batch: %w", err)
@@ -106,7 +106,7 @@ func pack(v any, codec, zstd byte) ([]byte, error) {
 			out = packed
 		}
 	}
-	if len(out) > MaxEnvelope {
+	if len(out) > limit {
 		return nil, malformed("batch of %d bytes after compression", len(out))
 	}
 	return out, nil

@@ -90,6 +90,22 @@ func frontierOf(n int) *Frontier {
 	return m
 }
 
+func offerOf(n int) *Offer {
+	m := &Offer{Chains: []Chain{}}
+	for i := range n {
+		m.Chains = append(m.Chains, Chain{Writer: writer(i), Seq: 1<<64 - 1})
+	}
+	return m
+}
+
+func wantOf(n int) *Want {
+	m := &Want{}
+	for i := range n {
+		m.IDs = append(m.IDs, writer(i))
+	}
+	return m
+}
+
 func ackOf(n int) *Ack {
 	m := &Ack{Entries: []Acked{}}
 	for i := range n {
@@ -150,7 +166,7 @@ func drawWriters(t *rapid.T) [][16]byte {
 
 func drawMessage(t *rapid.T) Message {
 	seq := rapid.Uint64Min(1)
-	switch Type(rapid.IntRange(1, int(TypeEpochs)).Draw(t, "type")) {
+	switch Type(rapid.IntRange(1, int(TypePart)).Draw(t, "type")) {
 	case TypeHello:
 		return &Hello{
 			Instance: drawArray[[8]byte](t, "instance"), Digest: drawArray[[32]byte](t, "digest"),
@@ -174,6 +190,22 @@ func drawMessage(t *rapid.T) Message {
 			m.Entries = append(m.Entries, Acked{Writer: w, Seq: seq.Draw(t, "seq")})
 		}
 		return m
+	case TypeOffer:
+		m := &Offer{Chains: []Chain{}}
+		for _, w := range drawWriters(t) {
+			m.Chains = append(m.Chains, Chain{
+				Writer: w, Seq: seq.Draw(t, "seq"), Head: drawArray[[32]byte](t, "head"),
+				Device: drawArray[[16]byte](t, "device"), Members: drawArray[[32]byte](t, "members"),
+			})
+		}
+		return m
+	case TypeWant:
+		if ids := drawWriters(t); len(ids) > 0 {
+			return &Want{IDs: ids}
+		}
+		return &Want{After: drawArray[[16]byte](t, "after"), IDs: [][16]byte{}}
+	case TypePart:
+		return &Part{More: rapid.Bool().Draw(t, "more"), Last: drawArray[[16]byte](t, "last"), Packed: rapid.SliceOfN(rapid.Byte(), 1, 2000).Draw(t, "packed")}
 	case TypeCompare:
 		return &Compare{Nonce: drawArray[[8]byte](t, "nonce")}
 	}

@@ -16,6 +16,9 @@ const (
 	MaxChange    = 4 << 20   // bytes of one change
 	MaxChanges   = 128 << 10 // changes in one batch
 	MaxWindow    = 8 << 20   // bytes of a zstd frame's window
+	MaxSaved     = 8 << 20   // bytes of one saved document
+	MaxPart      = 9 << 20   // bytes of the documents of one Part, packed; unpacked at most MaxBatch
+	MaxWanted    = 1024      // documents that one Want names
 )
 
 // The most bytes that CBOR takes for the head of a list within the limits
@@ -24,6 +27,7 @@ const (
 	maxHead  = 3
 	maxEntry = 1 + 1 + 16 + 9 + 2 + 32
 	maxAcked = 1 + 1 + 16 + 9
+	maxChain = maxEntry + 1 + 16 + 2 + 32
 )
 
 // maxBody returns how many bytes the body of a frame of type t may have. Each
@@ -47,6 +51,12 @@ func maxBody(t Type) int {
 		return sizeCompare
 	case TypeCompared:
 		return sizeCompared
+	case TypeOffer:
+		return maxHead + MaxWriters*maxChain
+	case TypeWant:
+		return 16 + maxHead + MaxWanted*(1+16)
+	case TypePart:
+		return sizePart + MaxPart
 	}
 	return -1
 }

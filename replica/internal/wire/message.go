@@ -13,6 +13,7 @@ const (
 	sizeHello    = 1 + 8 + 32 + 1
 	sizeCompare  = 8
 	sizeCompared = 8 + 32 + 32
+	sizePart     = 1 + 16 // in front of the documents
 )
 
 // Type is the byte of a frame behind its length.
@@ -28,6 +29,9 @@ const (
 	TypeCompare
 	TypeCompared
 	TypeEpochs
+	TypeOffer
+	TypeWant
+	TypePart
 )
 
 // Message is one frame's content.
@@ -193,6 +197,13 @@ func decodeBody(t Type, body []byte) (Message, error) {
 		return &Compare{Nonce: [8]byte(body)}, nil
 	case TypeCompared:
 		return decodeCompared(body)
+	case TypeOffer:
+		m := &Offer{}
+		return m, decodeCBOR(decMessage, body, &m.Chains)
+	case TypeWant:
+		return decodeWant(body)
+	case TypePart:
+		return decodePart(body)
 	}
 	return nil, malformed("frame of unknown type %d", t)
 }

@@ -90,6 +90,7 @@ func TestMessagesAreRefused(t *testing.T) {
 		head = "5820 0303030303030303030303030303030303030303030303030303030303030303"
 		dig  = "0404040404040404040404040404040404040404040404040404040404040404"
 		ins  = "0505050505050505"
+		zero = "00000000000000000000000000000000"
 	)
 	for typ, cases := range map[Type]map[string]string{
 		TypeHello: {
@@ -128,6 +129,16 @@ func TestMessagesAreRefused(t *testing.T) {
 			"twice": "8282" + w1 + "0182" + w1 + "01", "long number": "8182" + w1 + "190001", "one field": "8181" + w1,
 			"three fields": "8183" + w1 + "0100", "trailing byte": "8000", "short writer": "81824f" + w1[5:] + "01", "bool number": "8182" + w1 + "f5",
 		},
+		TypeOffer: {
+			"empty": "", "null": "f6", "number zero": "8185" + w1 + "00" + head + w2 + head, "short device": "8185" + w1 + "01" + head + "4101" + head,
+			"descending": "8285" + w2 + "01" + head + w2 + head + "85" + w1 + "01" + head + w2 + head, "four fields": "8184" + w1 + "01" + head + w2,
+			"trailing byte": "8000", "short members": "8185" + w1 + "01" + head + w2 + "4101",
+		},
+		TypeWant: {
+			"empty": "", "short": w1[5:] + "80", "no list": w1[3:], "null": w1[3:] + "f6", "descending": zero + "82" + w2 + w1, "twice": zero + "82" + w1 + w1,
+			"both": w1[3:] + "81" + w2, "short id": zero + "814101", "trailing byte": zero + "8000",
+		},
+		TypePart:     {"empty": "", "flag of 2": "02" + w1[3:] + "01", "cut": "00" + w1[5:], "nothing": "00" + w1[3:]},
 		TypeCompare:  {"empty": "", "cut": ins[2:], "trailing byte": ins + "00"},
 		TypeCompared: {"empty": "", "cut": ins + dig + dig[2:], "trailing byte": ins + dig + dig + "00"},
 	} {
@@ -142,6 +153,7 @@ func TestMessagesAreRefused(t *testing.T) {
 	for typ, body := range map[Type]string{ // what the cases above were made from
 		TypeHello: "01" + ins + dig + "01", TypeFrontier: dig + "8283" + w1 + "01" + head + "83" + w2 + "01" + head,
 		TypeMembers: "814101", TypeEpochs: "814101", TypeAck: "8282" + w1 + "0182" + w2 + "01", TypeCompare: ins, TypeCompared: ins + dig + dig,
+		TypeOffer: "8185" + w1 + "01" + head + w2 + head, TypeWant: zero + "82" + w1 + w2, TypePart: "01" + w1[3:] + "80",
 	} {
 		if _, err := readOne(rawFrame(typ, unhex(t, body))); err != nil {
 			t.Errorf("type %d: %v", typ, err)
@@ -164,6 +176,10 @@ func TestMessageLimits(t *testing.T) {
 		"least bytes of a record":      {epochsOf(1, 1), epochsOf(1, 0)},
 		"bytes of an envelope":         {&Envelope{Raw: make([]byte, MaxEnvelope)}, &Envelope{Raw: make([]byte, MaxEnvelope+1)}},
 		"least bytes of an envelope":   {&Envelope{Raw: []byte{0}}, &Envelope{}},
+		"chains of an offer":           {offerOf(MaxWriters), offerOf(MaxWriters + 1)},
+		"documents of a request":       {wantOf(MaxWanted), wantOf(MaxWanted + 1)},
+		"bytes of a part":              {&Part{Packed: make([]byte, MaxPart)}, &Part{Packed: make([]byte, MaxPart+1)}},
+		"least bytes of a part":        {&Part{Packed: []byte{0}}, &Part{}},
 		"all of a membership log":      {membersOf(MaxOps, MaxOp), membersOf(MaxOps, MaxOp+1)},
 	} {
 		got, err := readOne(frameOf(t, c.at))

@@ -1,0 +1,189 @@
+package replica
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/starling-sync/starling/crdt"
+	"github.com/starling-sync/starling/crdt/account"
+	"github.com/starling-sync/starling/crdt/change"
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/internal/core"
+	"github.com/starling-sync/starling/replica/internal/wire"
+	"github.com/starling-sync/starling/replica/store"
+)
+
+// A snapshot is the documents of one device at a frontier (package core says who
+// gets one, and why it may be read while it changes). What comes of a document is
+// merged like what comes in envelopes: the saved bytes are taken apart into
+// changes, and those that are not here are applied, each checked. So a device that
+// was away for a year keeps what it wrote meanwhile, and nothing that another
+// device has saved reaches the Automerge core.
+//
+// The changes of a snapshot are not signed by who wrote them: its sender, a member
+// that has authenticated itself, answers for them.
+
+// serve sends the documents that another device asked for.
+func (l *loop) serve(e core.Serve) {
+	part, err := l.part(e.Want)
+	if err == nil {
+		l.send(core.Send{Session: e.Session, Message: part})
+		return
+	}
+	err = fmt.Errorf("send documents: %w", err)
+	l.fault("", err)
+	if link := l.links[e.Session]; link != nil {
+		l.unlink(link, err)
+	}
+}
+
+func (l *loop) part(want *wire.Want) (*wire.Part, error) {
+	p := &wire.Part{Last: want.After}
+	var docs []wire.Saved
+	var err error
+	if len(want.IDs) > 0 {
+		docs, err = l.savedOf(want.IDs)
+	} else {
+		docs, err = l.savedAfter(p)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.Packed, err = wire.EncodeSaved(docs)
+	return p, err
+}
+
+// savedAfter returns the documents behind p.Last, in the order of ids. All of them
+// have to be readable: what follows a hole would say that nothing is missing.
+func (l *loop) savedAfter(p *wire.Part) (docs []wire.Saved, err error) {
+	size := 0
+	err = l.config.Store.Scan(tableDocs, nil, p.Last[:], func(key, value []byte) error {
+		if bytes.Equal(key, p.Last[:]) {
+			return nil
+		}
+		if size >= l.limits.part || len(docs) == wire.MaxBatchDocs {
+			p.More = true
+			return store.ErrStop
+		}
+		var rec docRecord
+		if err := cbor.Unmarshal(value, &rec); err != nil || len(key) != 16 {
+			return &store.DamagedError{Table: tableDocs, Key: bytes.Clone(key), Err: err}
+		}
+		docs = append(docs, wire.Saved{Kind: rec.Kind, Entity: rec.Entity, Doc: rec.Saved})
+		size += len(rec.Saved) + len(rec.Entity)
+		copy(p.Last[:], key)
+		return nil
+	})
+	return docs, err
+}
+
+// savedOf returns those of the documents that are here and can be read.
+func (l *loop) savedOf(ids [][16]byte) (docs []wire.Saved, err error) {
+	size := 0
+	for _, id := range ids {
+		var rec docRecord
+		found, err := get(l.config.Store, tableDocs, id[:], &rec)
+		if err != nil && !errors.Is(err, store.ErrDamaged) {
+			return nil, err
+		}
+		if size += len(rec.Saved); !found || err != nil || size > wire.MaxSaved {
+			continue
+		}
+		docs = append(docs, wire.Saved{Kind: rec.Kind, Entity: rec.Entity, Doc: rec.Saved})
+	}
+	return docs, nil
+}
+
+// spoilt is the failure of documents that another device sent to apply.
+type spoilt struct {
+	part core.Absorb
+	err  error
+}
+
+func (s *spoilt) Error() string { return fmt.Sprintf("documents of a snapshot: %v", s.err) }
+func (s *spoilt) Unwrap() error { return s.err }
+
+// absorb merges the next part of a snapshot, if there is one.
+func (l *loop) absorb(g *group) error {
+	if len(l.parts) == 0 {
+		return nil
+	}
+	part := l.parts[0]
+	l.parts, g.part = l.parts[1:], &part
+	id := sha256.Sum256(part.Packed)
+	err := l.under(g, id)
+	if err == nil {
+		err = l.mergeSaved(g, &part)
+	}
+	if err != nil {
+		return &spoilt{part, err}
+	}
+	l.clear(g, id)
+	if part.Chains != nil {
+		l.adoptChains(g, part.Chains)
+	}
+	return nil
+}
+
+// mergeSaved takes everything apart before it applies anything.
+func (l *loop) mergeSaved(g *group, part *core.Absorb) error {
+	saved, err := wire.DecodeSaved(part.Packed)
+	if err != nil {
+		return err
+	}
+	refs, changes := make([]account.Ref, len(saved)), make([][]crdt.Change, len(saved))
+	for i, s := range saved {
+		refs[i] = account.Ref{Kind: account.Kind(s.Kind), Entity: s.Entity}
+		if err := refs[i].Check(); err != nil {
+			return err
+		}
+		if part.Mended && !l.wanted[refs[i].ID(l.docs.account)] {
+			return fmt.Errorf("%s was not asked for", refs[i])
+		}
+		if changes[i], err = change.ParseSaved(s.Doc); err != nil {
+			return fmt.Errorf("%s: %w", refs[i], err)
+		}
+	}
+	for i, ref := range refs {
+		if part.Mended {
+			if err := l.mend(g, ref, changes[i], part.Device); err != nil {
+				return err
+			}
+		}
+		if err := l.merge(g, ref, changes[i], part.Device); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// adoptChains makes it part of the group that this device holds what a snapshot
+// says. The logs of the writers that it leads on begin behind it.
+func (l *loop) adoptChains(g *group, chains map[encryption.WriterID]encryption.Chain) {
+	base := l.nextBase(g)
+	for _, a := range l.core.Adopt(chains) {
+		for seq := base.Chains[a.Writer].Seq + 1; seq <= a.Before.Seq; seq++ {
+			g.batch.Delete(tableLog, logKey(a.Writer, seq))
+			base.Dropped++
+		}
+		base.Chains[a.Writer] = chainToRecord(a.Chain)
+		g.batch.Put(tableChains, a.Writer[:], encode(chainToRecord(a.Chain)))
+	}
+	g.batch.Put(tableMeta, keyBase, encode(base))
+}
+
+// nextBase returns what the base is after the group, to be changed.
+func (l *loop) nextBase(g *group) *baseRecord {
+	if g.base == nil {
+		g.base = &baseRecord{Dropped: l.base.Dropped, Chains: maps.Clone(l.base.Chains)}
+		if g.base.Chains == nil {
+			g.base.Chains = map[[16]byte]chainRecord{}
+		}
+	}
+	return g.base
+}

@@ -166,7 +166,7 @@ func drawWriters(t *rapid.T) [][16]byte {
 
 func drawMessage(t *rapid.T) Message {
 	seq := rapid.Uint64Min(1)
-	switch Type(rapid.IntRange(1, int(TypePart)).Draw(t, "type")) {
+	switch Type(rapid.IntRange(1, int(TypeNeighbours)).Draw(t, "type")) {
 	case TypeHello:
 		return &Hello{
 			Instance: drawArray[[8]byte](t, "instance"), Digest: drawArray[[32]byte](t, "digest"),
@@ -204,6 +204,8 @@ func drawMessage(t *rapid.T) Message {
 			return &Want{IDs: ids}
 		}
 		return &Want{After: drawArray[[16]byte](t, "after"), IDs: [][16]byte{}}
+	case TypeNeighbours:
+		return &Neighbours{Devices: append([][16]byte{}, drawWriters(t)...)}
 	case TypePart:
 		return &Part{More: rapid.Bool().Draw(t, "more"), Last: drawArray[[16]byte](t, "last"), Packed: rapid.SliceOfN(rapid.Byte(), 1, 2000).Draw(t, "packed")}
 	case TypeCompare:

@@ -47,7 +47,7 @@ func TestFrameLengths(t *testing.T) {
 // not known.
 func TestUnknownTypes(t *testing.T) {
 	for typ := range 256 {
-		known := typ >= int(TypeHello) && typ <= int(TypePart)
+		known := typ >= int(TypeHello) && typ <= int(TypeNeighbours)
 		if known != (maxBody(Type(typ)) >= 0) {
 			t.Errorf("type %d: limit %d", typ, maxBody(Type(typ)))
 		}
@@ -67,7 +67,7 @@ func TestUnknownTypes(t *testing.T) {
 
 // TestFrameLimits announces one byte more than each type may have.
 func TestFrameLimits(t *testing.T) {
-	for typ := TypeHello; typ <= TypePart; typ++ {
+	for typ := TypeHello; typ <= TypeNeighbours; typ++ {
 		n := maxBody(typ) + 1 // the length counts the type byte
 		for _, c := range []struct {
 			n    int
@@ -90,7 +90,7 @@ func appendLength(n int) (b []byte) {
 // TestAnnouncedLengthAllocatesNothing announces the largest frame of each
 // type and sends none, little, or half of it.
 func TestAnnouncedLengthAllocatesNothing(t *testing.T) {
-	for typ := TypeHello; typ <= TypePart; typ++ {
+	for typ := TypeHello; typ <= TypeNeighbours; typ++ {
 		n := maxBody(typ)
 		for _, sent := range []int{0, 1, 64 << 10, 100 << 10, n / 2} {
 			if sent >= n {

@@ -68,7 +68,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add([]byte{0x80})
 	f.Add(append(make([]byte, 32), 0x80))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for typ := TypeHello; typ <= TypePart; typ++ {
+		for typ := TypeHello; typ <= TypeNeighbours; typ++ {
 			m, err := decode(typ, body)
 			if err != nil {
 				wantTyped(t, err)

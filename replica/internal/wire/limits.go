@@ -19,6 +19,7 @@ const (
 	MaxSaved     = 8 << 20   // bytes of one saved document
 	MaxPart      = 9 << 20   // bytes of the documents of one Part, packed; unpacked at most MaxBatch
 	MaxWanted    = 1024      // documents that one Want names
+	MaxNearby    = 64        // devices that one Neighbours names: all of an account
 )
 
 // The most bytes that CBOR takes for the head of a list within the limits
@@ -55,6 +56,8 @@ func maxBody(t Type) int {
 		return maxHead + MaxWriters*maxChain
 	case TypeWant:
 		return 16 + maxHead + MaxWanted*(1+16)
+	case TypeNeighbours:
+		return maxHead + MaxNearby*(1+16)
 	case TypePart:
 		return sizePart + MaxPart
 	}

@@ -32,6 +32,7 @@ const (
 	TypeOffer
 	TypeWant
 	TypePart
+	TypeNeighbours
 )
 
 // Message is one frame's content.
@@ -204,6 +205,9 @@ func decodeBody(t Type, body []byte) (Message, error) {
 		return decodeWant(body)
 	case TypePart:
 		return decodePart(body)
+	case TypeNeighbours:
+		m := &Neighbours{}
+		return m, decodeCBOR(decMessage, body, &m.Devices)
 	}
 	return nil, malformed("frame of unknown type %d", t)
 }

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -36,6 +37,7 @@ type loop struct {
 	nextKey   uint64            // number of the next key in the store
 	leaving   []*link           // that write their last
 	later     *time.Timer       // until the network is told; nil for none
+	ticking   *time.Timer       // until the exchange hears that time has passed; nil for none
 	standing  encryption.Standing
 	rate      encryption.OperationLimiter // of what is asked for
 	epoch     epochRecord                 // the current one
@@ -81,7 +83,24 @@ func (l *loop) run(stop <-chan struct{}) {
 			return
 		}
 		l.launch()
+		l.wait()
 	}
+}
+
+// leaveFor is how long a tick of the exchange takes.
+const leaveFor = time.Second
+
+// wait lets the exchange know later that time has passed, if it matters.
+func (l *loop) wait() {
+	if l.ticking != nil || !l.core.Leaves() {
+		return
+	}
+	l.ticking = time.AfterFunc(leaveFor, func() {
+		_ = l.r.call(context.Background(), func(l *loop) { //lint:allow context.Background it ends when the replica is closed
+			l.ticking = nil
+			l.perform(l.core.Step(core.Tick{}))
+		})
+	})
 }
 
 // takeWaiting collects the intents that are there already, so that callers
@@ -384,8 +403,10 @@ func (l *loop) shutDown() {
 	for _, link := range l.leaving {
 		link.close()
 	}
-	if l.later != nil {
-		l.later.Stop()
+	for _, t := range []*time.Timer{l.later, l.ticking} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 	for _, w := range l.waiters {
 		w.done <- ErrClosed

@@ -210,6 +210,10 @@ func (s *safety) envelope(h *host, e *end, raw []byte) {
 	for w, seq := range s.sent[e] {
 		has[w] = max(has[w], seq)
 	}
+	for w, l := range h.x.sessions[e.id].left { // somebody else sends it
+		has[w] = max(has[w], l.seq)
+		s.seen["left to somebody else"]++
+	}
 	if f := s.facts[place{entry.Writer, entry.Seq}]; len(has.missing(f.past)) > 0 {
 		s.breach("%s sends %s ahead of its causal past", h.name, s.net.envelope(raw))
 	}

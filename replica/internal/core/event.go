@@ -58,6 +58,9 @@ type Absorbed struct {
 	Err     error
 }
 
+// Tick says that about a second has passed. It is needed only while Leaves says so.
+type Tick struct{}
+
 // Mend asks all sessions for a document that is damaged here.
 type Mend struct{ ID [16]byte }
 
@@ -71,6 +74,7 @@ func (MembersAdded) event() {}
 func (CompareAll) event()   {}
 func (Absorbed) event()     {}
 func (Mend) event()         {}
+func (Tick) event()         {}
 
 // Effect is something the host has to do.
 type Effect interface{ effect() }

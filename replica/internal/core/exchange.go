@@ -17,6 +17,9 @@ const (
 	loadBytes = 1 << 20
 )
 
+// maxUnheard is how many writers another device may have of which nothing is here.
+const maxUnheard = 64
+
 // Exchange is one device's side of the protocol with all others.
 type Exchange struct {
 	*Ledger
@@ -48,6 +51,7 @@ func (x *Exchange) Step(ev Event) []Effect {
 	case Disconnected:
 		delete(x.sessions, ev.Session)
 		x.fetchNext()
+		x.nearbyChanged()
 	case Received:
 		if s := x.sessions[ev.Session]; s != nil {
 			x.received(s, ev.Message)
@@ -64,6 +68,8 @@ func (x *Exchange) Step(ev Event) []Effect {
 		x.membersAdded(ev)
 	case CompareAll:
 		x.compareAll(ev.Nonce)
+	case Tick:
+		x.tick()
 	case Absorbed:
 		x.absorbed(ev)
 	case Mend:
@@ -141,6 +147,8 @@ func (x *Exchange) received(s *session, m wire.Message) {
 		x.envelope(s, m)
 	case *wire.Ack:
 		x.ack(s, m)
+	case *wire.Neighbours:
+		x.neighbours(s, m)
 	case *wire.Offer:
 		x.offered(s, m)
 	case *wire.Want:
@@ -168,10 +176,12 @@ func (x *Exchange) greeted(s *session, m *wire.Hello) {
 		s.known, s.agreed = true, true
 		for w, seq := range s.snapshot { // order-free: each entry is learnt apart
 			x.learn(s, w, seq)
+			s.told[w] = seq
 		}
 		if s.roster != x.roster {
 			x.sendRoster(s, x.id.Ops(), x.id.EpochRecords())
 		}
+		x.nearbyChanged()
 		x.askMends(s)
 		x.pump(s)
 		x.emit(Progress{s.id})
@@ -182,6 +192,7 @@ func (x *Exchange) greeted(s *session, m *wire.Hello) {
 	for _, w := range x.Writers() {
 		c := x.durable[w]
 		f.Entries = append(f.Entries, wire.Entry{Writer: w, Seq: c.Seq, Head: c.Head})
+		s.told[w] = c.Seq
 	}
 	x.emit(Send{s.id, f})
 }
@@ -203,6 +214,7 @@ func (x *Exchange) frontier(s *session, m *wire.Frontier) {
 	if !s.agreed || s.roster != x.roster {
 		x.sendRoster(s, x.id.Ops(), x.id.EpochRecords())
 	}
+	x.nearbyChanged()
 	x.askMends(s)
 	x.pump(s)
 	x.emit(Progress{s.id})
@@ -246,19 +258,27 @@ func (x *Exchange) duplicate(s *session, w encryption.WriterID, seq uint64) {
 		s.due[w] = x.durable[w].Seq
 		x.emit(s.acknowledge()...)
 	}
+	x.tellNearby(s)
 }
 
 func (x *Exchange) ack(s *session, m *wire.Ack) {
 	s.backlog = s.backlog && len(m.Entries) > 0
 	for _, e := range m.Entries {
-		// Nobody holds what we never had; taking it would let a device fill
-		// our memory with writers.
-		if w := encryption.WriterID(e.Writer); x.durable[w].Seq > 0 {
-			x.learn(s, w, e.Seq)
+		// Without a bound a device could fill our memory with writers.
+		w := encryption.WriterID(e.Writer)
+		if x.durable[w].Seq == 0 && s.has[w] == 0 && len(s.has) >= len(x.durable)+maxUnheard {
+			continue
+		}
+		s.learn(w, e.Seq)
+		if x.durable[w].Seq > 0 {
+			x.seen(s.device, w, e.Seq)
 			s.empty = false
+			s.answer(w, e.Seq, x.durable[w].Seq)
 		}
 	}
+	x.emit(s.acknowledge()...)
 	s.settle()
+	s.arrivedThere()
 	x.pump(s)
 	x.emit(Progress{s.id})
 }
@@ -270,7 +290,7 @@ func (x *Exchange) pump(s *session) {
 		return
 	}
 	load := Load{Session: s.id, Bytes: min(x.limits.load, x.limits.window-s.inflight)}
-	withheld, behind := false, false
+	withheld, behind, leaves := false, false, false
 	for _, w := range x.Writers() {
 		switch {
 		case s.sent[w] >= x.durable[w].Seq:
@@ -278,12 +298,18 @@ func (x *Exchange) pump(s *session) {
 			withheld = true
 		case x.behind(s, w):
 			behind = true
+		case x.leaves(s, w):
+			s.leave(w, x.durable[w].Seq)
+			leaves = true
 		default:
 			load.From = append(load.From, wire.Acked{Writer: w, Seq: s.sent[w] + 1})
 		}
 	}
 	if behind {
 		x.offerSnapshot(s)
+	}
+	if leaves {
+		x.emit(s.acknowledge()...)
 	}
 	switch {
 	case len(load.From) > 0:
@@ -373,6 +399,9 @@ func (x *Exchange) Refuse(w encryption.WriterID, err error) {
 // committed tells everyone about what is durable now.
 func (x *Exchange) committed() {
 	entries, adopted := x.commit()
+	for _, e := range entries {
+		x.arrived(e)
+	}
 	for _, s := range x.ordered() {
 		x.tellAdopted(s, adopted)
 		x.forward(s, entries)
@@ -381,22 +410,6 @@ func (x *Exchange) committed() {
 			x.emit(Progress{s.id})
 		}
 	}
-}
-
-// forward sends entries to a session that lacks them, and acknowledges
-// those that it has.
-func (x *Exchange) forward(s *session, entries []Entry) {
-	for _, e := range entries {
-		switch {
-		case !s.greeted || x.disputed[dispute{s.device, e.Writer}]:
-		case s.claimed[e.Writer] >= e.Seq:
-			x.learn(s, e.Writer, e.Seq)
-			s.due[e.Writer] = e.Seq
-		case s.known && s.sent[e.Writer]+1 == e.Seq && s.inflight < x.limits.window:
-			x.emit(s.send(e))
-		}
-	}
-	x.pump(s)
 }
 
 // aborted closes every session: what was in the group has to come again.

@@ -27,6 +27,8 @@ type Entry struct {
 	Writer encryption.WriterID
 	Seq    uint64
 	Raw    []byte
+
+	from encryption.DeviceID // zero for this one
 }
 
 // Admitted is an envelope that was verified and may be applied.
@@ -58,6 +60,7 @@ type Ledger struct {
 	base, stagedBase map[encryption.WriterID]encryption.Chain
 	drops            int                                                    // how often base grew
 	holds            map[encryption.DeviceID]map[encryption.WriterID]uint64 // what others are known to have
+	origins          map[encryption.WriterID]origin                         // where what is durable came from, in this process
 	heard            map[encryption.DeviceID]bool                           // of whom more is known than News has said
 	// announced is the frontier that the last own envelope named or implied,
 	// proposed the same including the group in the making.
@@ -100,6 +103,7 @@ func NewLedger(id *encryption.Identity, chains map[encryption.WriterID]encryptio
 		stagedBase: map[encryption.WriterID]encryption.Chain{},
 		holds:      map[encryption.DeviceID]map[encryption.WriterID]uint64{},
 		heard:      map[encryption.DeviceID]bool{},
+		origins:    map[encryption.WriterID]origin{},
 		announced:  maps.Clone(announced),
 	}
 	if l.durable == nil {
@@ -256,7 +260,7 @@ func (l *Ledger) next() (*Admitted, []refusal) {
 	}
 	rivals := l.rivals(w, c.Seq+1, prior)
 	after := encryption.Chain{Device: content.Device, Seq: content.Seq, Head: hash, Members: content.Members}
-	l.stage(after, Entry{Writer: w, Seq: content.Seq, Raw: h.raw})
+	l.stage(after, Entry{Writer: w, Seq: content.Seq, Raw: h.raw, from: h.from.device})
 	l.seenIn(content)
 	return &Admitted{Content: content, Raw: h.raw, Chain: after}, rivals
 }

@@ -29,10 +29,16 @@ type session struct {
 	has       map[encryption.WriterID]uint64 // durable at the other end, or sent by it
 	sent      map[encryption.WriterID]uint64 // handed to the stream, at least has
 	claimed   map[encryption.WriterID]uint64 // what it said it holds
+	told      map[encryption.WriterID]uint64 // what the other end knows to be durable here
 	missing   map[encryption.WriterID]bool   // writers whose next envelope cannot be read here
 	due       map[encryption.WriterID]uint64 // to be acknowledged
 	unacked   []flight
-	inflight  int // bytes of unacked
+	// nearby: whom the other end is connected with, as it said. toldNearby: what it
+	// was told of this device; nil for nothing. left: what is left to those.
+	nearby     map[encryption.DeviceID]bool
+	toldNearby [][16]byte
+	left       map[encryption.WriterID]left
+	inflight   int // bytes of unacked
 }
 
 // flight is an envelope that was sent and not acknowledged.
@@ -48,8 +54,10 @@ func newSession(id SessionID, device encryption.DeviceID) *session {
 		has:     map[encryption.WriterID]uint64{},
 		sent:    map[encryption.WriterID]uint64{},
 		claimed: map[encryption.WriterID]uint64{},
+		told:    map[encryption.WriterID]uint64{},
 		missing: map[encryption.WriterID]bool{},
 		due:     map[encryption.WriterID]uint64{},
+		left:    map[encryption.WriterID]left{},
 	}
 }
 
@@ -87,7 +95,7 @@ func (s *session) settle() {
 
 // send records e as on its way and returns the effect that sends it.
 func (s *session) send(e Entry) Effect {
-	s.sent[e.Writer] = e.Seq
+	s.sent[e.Writer], s.told[e.Writer] = e.Seq, max(s.told[e.Writer], e.Seq)
 	s.unacked = append(s.unacked, flight{e.Writer, e.Seq, len(e.Raw)})
 	s.inflight += len(e.Raw)
 	return Send{s.id, &wire.Envelope{Raw: e.Raw}}
@@ -101,6 +109,7 @@ func (s *session) acknowledge() []Effect {
 	ack := &wire.Ack{}
 	for _, w := range sortedWriters(s.due) {
 		ack.Entries = append(ack.Entries, wire.Acked{Writer: w, Seq: s.due[w]})
+		s.told[w] = max(s.told[w], s.due[w])
 	}
 	clear(s.due)
 	return []Effect{Send{s.id, ack}}

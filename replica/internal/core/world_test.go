@@ -103,6 +103,8 @@ func (w *world) step(op uint16) {
 		pick(arg, w.hosts, w.kill)
 	case kind == 28:
 		pick(arg, w.hosts, func(h *host) { h.admit(Admit{Ops: made.ops[:1+arg/8%len(w.hosts)]}) })
+	case kind == 29 && arg%2 == 0:
+		pick(arg/2, w.hosts, func(h *host) { h.perform(h.x.Step(Tick{})) })
 	case kind == 29:
 		pick(arg, w.hosts, func(h *host) { h.perform(h.x.Step(CompareAll{Nonce: [8]byte{1}})) })
 	case kind == 30:

@@ -23,7 +23,7 @@ func TestWorlds(t *testing.T) {
 			seen[what] += n
 		}
 	}
-	for _, what := range []string{"window full", "crash with a group in flight", "sent what the other end has", "buffered ahead", "lie reported", "lie held", "digest moved before the hello came",
+	for _, what := range []string{"window full", "crash with a group in flight", "sent what the other end has", "buffered ahead", "lie reported", "lie held", "digest moved before the hello came", "left to somebody else",
 		"put back and known at once", "put back and told by others", "put back and unknown to all"} {
 		if seen[what] == 0 {
 			t.Errorf("in no world: %s", what)

@@ -70,7 +70,7 @@ func numbered(ops ...Op) []Op {
 
 // columnsOf writes operations of valid, correct or not.
 func columnsOf(ops ...Op) (all [][3]any) {
-	w := new(opWriter)
+	w := newOpWriter()
 	w.begin(&Change{Actor: self, Actors: [][ActorSize]byte{third, ninth}})
 	for i := range ops {
 		w.op(&ops[i])

@@ -186,8 +186,8 @@ func (w *runWriter[T]) finish() []byte {
 }
 
 // reset forgets everything but what memory there is.
-func (w *runWriter[T]) reset(write func([]byte, T) []byte) {
-	*w = runWriter[T]{out: w.out[:0], write: write, own: w.own[:0]}
+func (w *runWriter[T]) reset() {
+	w.out, w.own, w.equal, w.nulls = w.out[:0], w.own[:0], 0, 0
 }
 
 func writeText(b []byte, s string) []byte { return append(appendUint(b, uint64(len(s))), s...) }
@@ -201,6 +201,11 @@ type deltaWriter struct {
 func (w *deltaWriter) number(v uint64) {
 	w.value(int64(v) - w.before)
 	w.before = int64(v)
+}
+
+func (w *deltaWriter) reset() {
+	w.runWriter.reset()
+	w.before = 0
 }
 
 // flagWriter writes what flags reads.

@@ -286,19 +286,30 @@ type opWriter struct {
 }
 
 // opWriters are kept for the memory that they have.
-var opWriters = sync.Pool{New: func() any { return new(opWriter) }}
+var opWriters = sync.Pool{New: func() any { return newOpWriter() }}
+
+func newOpWriter() *opWriter {
+	w := &opWriter{}
+	for _, n := range w.numbers() {
+		n.write = appendUint
+	}
+	w.keyNumber.write, w.pred.write, w.keyText.write = appendInt, appendInt, writeText
+	return w
+}
+
+func (w *opWriter) numbers() [7]*runWriter[uint64] {
+	return [...]*runWriter[uint64]{&w.objActor, &w.objNumber, &w.keyActor, &w.action, &w.valueType, &w.preds, &w.predActor}
+}
 
 // begin makes w write the operations of c. What finish returned before is gone.
 func (w *opWriter) begin(c *Change) {
 	w.own, w.others = c.Actor, c.Actors
-	for _, n := range [...]*runWriter[uint64]{&w.objActor, &w.objNumber, &w.keyActor, &w.action, &w.valueType, &w.preds, &w.predActor} {
-		n.reset(appendUint)
+	for _, n := range w.numbers() {
+		n.reset()
 	}
-	for _, n := range [...]*deltaWriter{&w.keyNumber, &w.pred} {
-		n.reset(appendInt)
-		n.before = 0
-	}
-	w.keyText.reset(writeText)
+	w.keyNumber.reset()
+	w.pred.reset()
+	w.keyText.reset()
 	w.insert = flagWriter{out: w.insert.out[:0]}
 	w.value = w.value[:0]
 }

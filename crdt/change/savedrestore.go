@@ -188,11 +188,12 @@ func (b *changeBuilder) operations(from *savedChange, mark int) error {
 		if o == nil {
 			o = b.s.deletion(links)
 		}
-		op := Op{
-			ID: OpID{id & MaxCounter, b.s.actors[from.actor]}, Obj: b.id(o.obj, mark), Key: o.key, Elem: b.id(o.elem, mark),
-			Insert: o.insert, Action: o.action, Type: o.typ, Value: o.value,
-		}
-		if err := b.predsOf(&op, o, links, mark); err != nil {
+		b.ops = append(b.ops, Op{})
+		op := &b.ops[len(b.ops)-1]
+		op.ID = OpID{id & MaxCounter, b.s.actors[from.actor]}
+		op.Obj, op.Key, op.Elem, op.Insert = b.id(o.obj, mark), o.key, b.id(o.elem, mark), o.insert
+		op.Action, op.Type, op.Value = Action(o.action), o.typ, o.value
+		if err := b.predsOf(op, o, links, mark); err != nil {
 			return err
 		}
 		if err := errors.Join(op.refers(), op.check()); err != nil {
@@ -206,7 +207,6 @@ func (b *changeBuilder) operations(from *savedChange, mark int) error {
 		if err := b.s.spend(size); err != nil {
 			return err
 		}
-		b.ops = append(b.ops, op)
 	}
 	return nil
 }
@@ -215,9 +215,9 @@ func (b *changeBuilder) operations(from *savedChange, mark int) error {
 func (s *savedDocument) deletion(links []link) *row {
 	first := &s.rows[links[0].from]
 	if first.obj == 0 {
-		return &row{key: first.key, action: Delete}
+		return &row{key: first.key, action: uint8(Delete)}
 	}
-	return &row{obj: first.obj, elem: first.id, action: Delete}
+	return &row{obj: first.obj, elem: first.id, action: uint8(Delete)}
 }
 
 // predsOf sets the predecessors of op. They stand in the order of their ids, as rows
@@ -229,7 +229,7 @@ func (b *changeBuilder) predsOf(op *Op, o *row, links []link, mark int) error {
 	first := len(b.preds)
 	for _, l := range links {
 		p := &b.s.rows[l.from]
-		if p.obj != o.obj || p.key != o.key || p.action == Increment {
+		if p.obj != o.obj || p.key != o.key || p.action == uint8(Increment) {
 			return errReplace
 		}
 		b.preds = append(b.preds, b.id(p.id, mark))

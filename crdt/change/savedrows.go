@@ -3,6 +3,7 @@ package change
 import (
 	"errors"
 	"fmt"
+	"math"
 	"unicode/utf8"
 )
 
@@ -29,7 +30,7 @@ type row struct {
 	id, obj, elem packedID
 	key           string
 	value         []byte
-	action        Action
+	action        uint8
 	typ           ValueType
 	insert        bool
 }
@@ -93,6 +94,7 @@ func textsOf(column []byte) func(*reader) (string, error) {
 func (s *savedDocument) readRows() error {
 	r := newRowReader(s)
 	order := rowOrder{texts: map[packedID]bool{}}
+	s.rows = make([]row, 0, len(s.changes)) // each has one at least, or a deletion
 	for r.action.left > 0 || len(r.action.rest.rest) > 0 {
 		if len(s.rows) == MaxSavedOps {
 			return fmt.Errorf("more than %d", MaxSavedOps)
@@ -135,10 +137,10 @@ func (r *rowReader) row() (o row, err error) {
 		return o, err
 	}
 	action, err := present(r.action.next())
-	if err != nil {
-		return o, fmt.Errorf("action: %w", err)
+	if err != nil || action > math.MaxUint8 {
+		return o, fmt.Errorf("action %d: %w", action, errors.Join(errForm, err))
 	}
-	o.action = Action(action)
+	o.action = uint8(action)
 	return o, r.valueOf(&o)
 }
 
@@ -247,7 +249,7 @@ func (r *rowOrder) next(o *row) error {
 		}
 	case o.key < b.key, o.key == b.key && o.id <= b.id:
 		return errOrder
-	case o.action == MakeText:
+	case o.action == uint8(MakeText):
 		r.texts[o.id] = true
 	}
 	r.before = *o

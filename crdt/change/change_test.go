@@ -324,9 +324,14 @@ func TestSignedNumbers(t *testing.T) {
 // realChanges are chunks that the Automerge core wrote.
 func realChanges(t testing.TB) map[string][]byte {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join("testdata", "*.change"))
+	return realFiles(t, "*.change")
+}
+
+func realFiles(t testing.TB, pattern string) map[string][]byte {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join("testdata", pattern))
 	if err != nil || len(names) == 0 {
-		t.Fatalf("no changes in testdata: %v", err)
+		t.Fatalf("no %s in testdata: %v", pattern, err)
 	}
 	out := map[string][]byte{}
 	for _, name := range names {

@@ -22,6 +22,10 @@
 // What an operation refers to must also be there, in the document that the change
 // follows. That takes the document, so package crdt looks.
 //
+// ParseSaved reads a whole document as the core saves it, and returns its changes.
+// It is the only way in for a saved document of another device: nothing of such a
+// one reaches the core, only its changes, one by one and as if each had come alone.
+//
 // Elide and Restore are how changes travel: a run of them without what the
 // receiver can make again, which is most of it.
 //

@@ -226,8 +226,12 @@ func (s *savedDocument) readChange(c *savedChanges) (one savedChange, err error)
 		return one, fmt.Errorf("time: %w", err)
 	}
 	one.actor, one.seq, one.lastOp = uint32(actor), uint64(seq), uint64(last)
-	if extra, err := present(c.extra.next()); err != nil || extra != uint64(Bytes) {
-		return one, errors.Join(errors.New("it has something extra"), err)
+	extra, err := present(c.extra.next())
+	if err == nil && extra != uint64(Bytes) {
+		err = fmt.Errorf("%d, want no bytes", extra)
+	}
+	if err != nil {
+		return one, fmt.Errorf("extra: %w", err)
 	}
 	return one, s.readDeps(c, &one)
 }

@@ -124,21 +124,30 @@ func (r *rowReader) row() (o row, err error) {
 	if err != nil {
 		return o, fmt.Errorf("object: %w", err)
 	}
-	if o.obj, err = r.id(&r.objActor, int64(number), ok); err != nil || ok && o.obj == 0 {
-		return o, fmt.Errorf("object: %w", errors.Join(errAlone, err))
+	if o.obj, err = r.id(&r.objActor, int64(number), ok); err == nil && ok && o.obj == 0 {
+		err = errAlone
+	}
+	if err != nil {
+		return o, fmt.Errorf("object: %w", err)
 	}
 	if err := r.key(&o); err != nil {
 		return o, fmt.Errorf("key: %w", err)
 	}
-	if o.id, err = r.delta(&r.actor, &r.number); err != nil || o.id == 0 {
-		return o, fmt.Errorf("id: %w", errors.Join(errAlone, err))
+	if o.id, err = r.delta(&r.actor, &r.number); err == nil && o.id == 0 {
+		err = errAlone
+	}
+	if err != nil {
+		return o, fmt.Errorf("id: %w", err)
 	}
 	if o.insert, err = r.insert.next(); err != nil {
 		return o, err
 	}
 	action, err := present(r.action.next())
-	if err != nil || action > math.MaxUint8 {
-		return o, fmt.Errorf("action %d: %w", action, errors.Join(errForm, err))
+	if err != nil {
+		return o, fmt.Errorf("action: %w", err)
+	}
+	if action > math.MaxUint8 {
+		return o, fmt.Errorf("action %d is not used", action)
 	}
 	o.action = uint8(action)
 	return o, r.valueOf(&o)

@@ -5,10 +5,12 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/starling-sync/starling/crdt/change/savedtest"
 	"github.com/starling-sync/starling/crdt/vectortest"
 )
 
@@ -47,7 +49,43 @@ func makeVectors(t *testing.T) []*vectortest.Vector {
 		s.columns = columnsOf(numbered(append(slices.Clone(good), bad[name].op)...)...)
 		refused(name, plain(s.body()))
 	}
+	return append(all, makeSavedVectors(t)...)
+}
+
+// makeSavedVectors has the same for saved documents.
+func makeSavedVectors(t *testing.T) []*vectortest.Vector {
+	all := []*vectortest.Vector{
+		heldSaved(t, "saved-whole", "every form of operation, written by two", validSaved(t).Marshal()),
+		heldSaved(t, "saved-empty", "no changes", new(savedtest.Document).Marshal()),
+	}
+	for name, raw := range realSaved(t) {
+		if len(raw) <= maxVector {
+			all = append(all, heldSaved(t, "saved-core-"+strings.TrimSuffix(filepath.Base(name), ".saved"), "written by the core", raw))
+		}
+	}
+	refused := refusedSaved(t)
+	delete(refused, "a short column compressed") // another Go may compress in another way
+	for name, c := range refused {
+		slug := strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(name, ",", ""), "^", ""), " ", "_")
+		all = append(all, vectortest.New("saved-"+slug, name, "ErrMalformed").Hex("document", c.raw))
+	}
 	return all
+}
+
+func heldSaved(t *testing.T, name, comment string, raw []byte) *vectortest.Vector {
+	t.Helper()
+	changes, err := ParseSaved(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return describeSaved(vectortest.New(name, comment, "ok").Hex("document", raw), changes)
+}
+
+func describeSaved(v *vectortest.Vector, changes []Change) *vectortest.Vector {
+	for _, c := range changes {
+		v.Hex("change", c.Raw)
+	}
+	return v
 }
 
 // held is a vector of a change that holds, and what it says.
@@ -89,17 +127,30 @@ func predsText(preds []OpID) string {
 
 func TestVectors(t *testing.T) {
 	vectortest.Try(t, vectortest.Read(t), map[string]error{"ErrMalformed": ErrMalformed}, func(v *vectortest.Vector) error {
-		raw := v.Bytes(t, "change")
-		c, err := Parse(raw)
+		got, err := tryVector(t, v)
 		if err != nil {
 			return err
 		}
-		got := describe(vectortest.New(v.Name, v.Get("comment"), "ok").Hex("change", raw), &c)
 		if !bytes.Equal(got.Marshal(), v.Marshal()) {
 			return fmt.Errorf("it says something else:\n%s", got.Marshal())
 		}
 		return nil
 	})
+}
+
+// tryVector returns the vector as it is today.
+func tryVector(t *testing.T, v *vectortest.Vector) (*vectortest.Vector, error) {
+	if v.Get("kind") == "saved" {
+		raw := v.Bytes(t, "document")
+		changes, err := ParseSaved(raw)
+		return describeSaved(vectortest.New(v.Name, v.Get("comment"), "ok").Hex("document", raw), changes), err
+	}
+	raw := v.Bytes(t, "change")
+	c, err := Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	return describe(vectortest.New(v.Name, v.Get("comment"), "ok").Hex("change", raw), &c), nil
 }
 
 func TestVectorsAreReproduced(t *testing.T) { vectortest.Reproduced(t, makeVectors(t), *updateVectors) }

@@ -40,16 +40,21 @@ func TestGate(t *testing.T) {
 		runGate(t)
 		return
 	}
-	const portion = 250_000
-	var tally gateTally
+	tally := campaign(t, *gateChanges, 250_000)
+	t.Logf("seed %d: %d changes offered, %d parsed, %d applied, %d aborts", *gateSeed, tally.offered, tally.parsed, tally.applied, tally.aborts)
+}
+
+// campaign makes so many tries in child processes that run the same test.
+func campaign(t *testing.T, tries, portion int) (tally gateTally) {
+	t.Helper()
 	var mu sync.Mutex
 	var wait sync.WaitGroup
 	free := make(chan struct{}, runtime.GOMAXPROCS(0))
-	for from := 0; from < *gateChanges; from += portion {
+	for from := 0; from < tries; from += portion {
 		wait.Go(func() {
 			free <- struct{}{}
 			defer func() { <-free }()
-			got, err := gateIn(t, from, min(from+portion, *gateChanges))
+			got, err := gateIn(t, from, min(from+portion, tries))
 			mu.Lock()
 			defer mu.Unlock()
 			tally.add(got)
@@ -59,10 +64,10 @@ func TestGate(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	t.Logf("seed %d: %d changes offered, %d parsed, %d applied, %d aborts", *gateSeed, tally.offered, tally.parsed, tally.applied, tally.aborts)
-	if tally.offered != *gateChanges || tally.applied == 0 || tally.parsed == tally.offered {
+	if tally.offered != tries || tally.applied == 0 || tally.parsed == tally.offered {
 		t.Errorf("the tally does not add up: %+v", tally)
 	}
+	return tally
 }
 
 type gateTally struct{ offered, parsed, applied, aborts int }
@@ -75,7 +80,7 @@ func (g *gateTally) add(o gateTally) {
 // gateIn runs a portion in child processes, a new one behind each that ends early.
 func gateIn(t *testing.T, from, to int) (all gateTally, err error) {
 	for from < to {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestGate$", fmt.Sprint("-gate-seed=", *gateSeed))
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", fmt.Sprint("-gate-seed=", *gateSeed))
 		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", gateChild, from, to))
 		out, runErr := cmd.CombinedOutput()
 		var got gateTally
@@ -88,7 +93,7 @@ func gateIn(t *testing.T, from, to int) (all gateTally, err error) {
 			return all, runErr
 		}
 		all.aborts++
-		err = errors.Join(err, fmt.Errorf("change %d ended the process: %w: %.2000s", next, runErr, out))
+		err = errors.Join(err, fmt.Errorf("try %d ended the process: %w: %.2000s", next, runErr, out))
 		all.offered++
 		from = next + 1
 	}
@@ -98,20 +103,33 @@ func gateIn(t *testing.T, from, to int) (all gateTally, err error) {
 // runGate is the child. It says what it has done, and before each change that
 // goes into the core which one it is.
 func runGate(t *testing.T) {
+	g := newGate(t)
+	inChild(t, func(i int, before func()) (parsed bool, applied int) {
+		c, err := change.Parse(g.altered(rand.New(rand.NewPCG(*gateSeed, uint64(i)))))
+		if err != nil {
+			return false, 0
+		}
+		before()
+		return true, g.offer(t, c)
+	})
+}
+
+// inChild makes the tries of a child, each of which calls before when it goes on
+// to the core.
+func inChild(t *testing.T, try func(i int, before func()) (parsed bool, applied int)) {
+	t.Helper()
 	var from, to int
 	if _, err := fmt.Sscan(os.Getenv(gateChild), &from, &to); err != nil {
 		t.Fatal(err)
 	}
-	g := newGate(t)
 	var tally gateTally
 	say := func(i int) { fmt.Printf("gate %d %d %d %d\n", i, tally.offered, tally.parsed, tally.applied) }
 	for i := from; i < to; i++ {
-		c, err := change.Parse(g.altered(rand.New(rand.NewPCG(*gateSeed, uint64(i)))))
-		if err == nil {
-			say(i)
+		parsed, applied := try(i, func() { say(i) })
+		if parsed {
 			tally.parsed++
-			tally.applied += g.offer(t, c)
 		}
+		tally.applied += applied
 		tally.offered++
 	}
 	say(to)
@@ -196,6 +214,12 @@ func alterBytes(r *rand.Rand, b []byte) []byte {
 // alteredOps alters operations and not their bytes.
 func (g *gate) alteredOps(r *rand.Rand, c Change) []byte {
 	ops := slices.Collect(c.Ops())
+	g.alterOps(r, ops)
+	c.StartOp += uint64(r.IntN(12) / 10)
+	return change.Marshal(&c, ops)
+}
+
+func (g *gate) alterOps(r *rand.Rand, ops []change.Op) {
 	other := slices.Collect(g.next[r.IntN(len(g.next))].Ops())
 	for range 1 + r.IntN(3) {
 		o := &ops[r.IntN(len(ops))]
@@ -221,8 +245,6 @@ func (g *gate) alteredOps(r *rand.Rand, c Change) []byte {
 			o.Insert = !o.Insert
 		}
 	}
-	c.StartOp += uint64(r.IntN(12) / 10)
-	return change.Marshal(&c, ops)
 }
 
 func someID(r *rand.Rand) change.OpID {

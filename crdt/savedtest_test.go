@@ -10,9 +10,22 @@ import (
 	"github.com/starling-sync/starling/crdt/change/savedtest"
 )
 
+// written is a change and its operations, which need not be such as Parse accepts.
+type written struct {
+	Change
+	ops []change.Op
+}
+
+func writtenOf(changes []Change) (out []written) {
+	for _, c := range changes {
+		out = append(out, written{c, slices.Collect(c.Ops())})
+	}
+	return out
+}
+
 // documentOf writes changes as a saved document, as the core does: another way to
-// the same bytes than back from them. Changes may be any that are in causal order.
-func documentOf(changes []Change) *savedtest.Document {
+// the same bytes than back from them. Of each it takes the hash as it stands.
+func documentOf(changes []written) *savedtest.Document {
 	w := &savedWriter{places: map[Writer]int{}, next: map[change.OpID][]change.OpID{}, texts: map[change.OpID][]change.Op{}}
 	for _, c := range changes {
 		w.places[c.Actor] = 0
@@ -25,7 +38,7 @@ func documentOf(changes []Change) *savedtest.Document {
 	d.Changes = w.changes(changes)
 	w.heads(d, changes)
 	for _, c := range changes {
-		for o := range c.Ops() {
+		for _, o := range c.ops {
 			w.op(o)
 		}
 	}
@@ -95,11 +108,11 @@ func (w *savedWriter) text(rows []savedtest.Op, all []change.Op, behind change.O
 	return rows
 }
 
-func (w *savedWriter) changes(changes []Change) (out []savedtest.Change) {
+func (w *savedWriter) changes(changes []written) (out []savedtest.Change) {
 	places := map[Hash]int64{}
 	for i, c := range changes {
 		places[c.Hash] = int64(i)
-		row := savedtest.Change{Actor: w.places[c.Actor], Seq: int64(c.Seq), LastOp: int64(c.LastOp()), Time: c.Time, Extra: 7}
+		row := savedtest.Change{Actor: w.places[c.Actor], Seq: int64(c.Seq), LastOp: int64(c.StartOp) + int64(len(c.ops)) - 1, Time: c.Time, Extra: 7}
 		for _, dep := range c.Deps {
 			row.Deps = append(row.Deps, places[dep])
 		}
@@ -108,7 +121,7 @@ func (w *savedWriter) changes(changes []Change) (out []savedtest.Change) {
 	return out
 }
 
-func (w *savedWriter) heads(d *savedtest.Document, changes []Change) {
+func (w *savedWriter) heads(d *savedtest.Document, changes []written) {
 	heads := map[Hash]uint64{}
 	for i, c := range changes {
 		heads[c.Hash] = uint64(i)

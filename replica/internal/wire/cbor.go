@@ -6,12 +6,14 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// A message has lists of other lengths than a batch, and both are checked
+// Messages have lists of other lengths than a batch or a part, and all are checked
 // before memory is spent on their elements.
 var (
 	encMode    = newEncMode()
 	decMessage = newDecMode(max(MaxWriters, MaxOps))
 	decBatch   = newDecMode(max(MaxChanges, MaxBatchDocs))
+	decSaved   = newDecMode(MaxBatchDocs)
+	decNearby  = newDecMode(MaxNearby)
 )
 
 func newEncMode() cbor.EncMode {

@@ -98,8 +98,16 @@ func offerOf(n int) *Offer {
 	return m
 }
 
+func neighboursOf(n int) *Neighbours {
+	m := &Neighbours{Devices: [][16]byte{}}
+	for i := range n {
+		m.Devices = append(m.Devices, writer(i))
+	}
+	return m
+}
+
 func wantOf(n int) *Want {
-	m := &Want{}
+	m := &Want{IDs: [][16]byte{}}
 	for i := range n {
 		m.IDs = append(m.IDs, writer(i))
 	}

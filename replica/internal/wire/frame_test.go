@@ -14,6 +14,7 @@ import (
 func TestCutFrames(t *testing.T) {
 	for _, m := range []Message{
 		&Hello{}, frontierOf(3), membersOf(2, 100), epochsOf(2, 100), &Envelope{Raw: make([]byte, 200)}, ackOf(3), &Compare{}, &Compared{},
+		offerOf(3), wantOf(3), &Part{Packed: make([]byte, 200)}, neighboursOf(3),
 	} {
 		raw := frameOf(t, m)
 		for n := range raw {
@@ -111,11 +112,14 @@ func TestAnnouncedLengthAllocatesNothing(t *testing.T) {
 // TestCountsAllocateNothing has lists of one element more than is allowed, of
 // the smallest elements.
 func TestCountsAllocateNothing(t *testing.T) {
-	for _, typ := range []Type{TypeFrontier, TypeMembers, TypeEpochs, TypeAck} {
+	for _, typ := range []Type{TypeFrontier, TypeMembers, TypeEpochs, TypeAck, TypeOffer, TypeWant, TypeNeighbours} {
 		n := maxBody(typ) - 40
 		body := append([]byte{0x9a, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, bytes.Repeat([]byte{0x40}, n)...)
-		if typ == TypeFrontier {
+		switch typ {
+		case TypeFrontier:
 			body = append(make([]byte, 32), body...)
+		case TypeWant:
+			body = append(make([]byte, 16), body...)
 		}
 		var err error
 		got := allocated(func() { _, err = decode(typ, body) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/starling-sync/starling/crdt/change"
@@ -28,12 +29,13 @@ func seed(f *testing.F, key string) {
 // wantTyped fails for an error that no caller could tell from another.
 func wantTyped(t *testing.T, err error, also ...error) {
 	t.Helper()
-	for _, typed := range append(also, ErrMalformed, ErrUnsupported) {
-		if errors.Is(err, typed) {
-			return
-		}
+	if !isTyped(err, also...) {
+		t.Fatalf("untyped error: %v", err)
 	}
-	t.Fatalf("untyped error: %v", err)
+}
+
+func isTyped(err error, also ...error) bool {
+	return slices.ContainsFunc(append(also, ErrMalformed, ErrUnsupported), func(typed error) bool { return errors.Is(err, typed) })
 }
 
 // FuzzReader gives arbitrary bytes as a stream. What was read of it must be
@@ -124,6 +126,35 @@ func fuzzBatch(t *testing.T, data []byte) *Batch {
 		t.Fatalf("encoded %+v, decoded %+v, %v", b, again, err)
 	}
 	return b
+}
+
+// FuzzSaved gives arbitrary bytes as packed documents, as their CBOR, and as that
+// in a zstd frame. What a part says must survive being packed, and its CBOR must have
+// one form.
+func FuzzSaved(f *testing.F) {
+	for _, docs := range [][]Saved{{}, savedOf(3, []byte("a document")), savedOf(2, bytes.Repeat([]byte("document"), 40))} {
+		packed, err := EncodeSaved(docs)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(packed)
+		f.Add(packed[1:])
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		tryPacked(t, data)
+		docs := tryPacked(t, append([]byte{codecPlain}, data...))
+		if docs != nil {
+			if plain, err := encMode.Marshal(docs); err != nil || !bytes.Equal(plain, data) {
+				t.Fatalf("%+v has another form: %x, %v", docs, plain, err)
+			}
+		}
+		if len(data) > maxBlock {
+			return
+		}
+		if same := tryPacked(t, append([]byte{codecZstd}, rawZstd(data)...)); !reflect.DeepEqual(same, docs) {
+			t.Fatalf("as it is %+v, in a frame %+v", docs, same)
+		}
+	})
 }
 
 // FuzzInflate gives arbitrary bytes as a zstd frame. What inflates must keep

@@ -57,7 +57,7 @@ func maxBody(t Type) int {
 	case TypeWant:
 		return 16 + maxHead + MaxWanted*(1+16)
 	case TypeNeighbours:
-		return maxHead + MaxNearby*(1+16)
+		return 2 + MaxNearby*(1+16)
 	case TypePart:
 		return sizePart + MaxPart
 	}

@@ -207,7 +207,7 @@ func decodeBody(t Type, body []byte) (Message, error) {
 		return decodePart(body)
 	case TypeNeighbours:
 		m := &Neighbours{}
-		return m, decodeCBOR(decMessage, body, &m.Devices)
+		return m, decodeCBOR(decNearby, body, &m.Devices)
 	}
 	return nil, malformed("frame of unknown type %d", t)
 }

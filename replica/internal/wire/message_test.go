@@ -54,7 +54,8 @@ func TestMessagesRoundTrip(t *testing.T) {
 // TestEmptyListsHaveOneForm pins that a list without elements is sent as the
 // empty list, however the sender holds it, and that null is refused.
 func TestEmptyListsHaveOneForm(t *testing.T) {
-	for _, m := range []Message{&Frontier{}, &Ack{}, &Members{}, &Epochs{}, frontierOf(0), ackOf(0), &Members{Ops: [][]byte{}}} {
+	for _, m := range []Message{&Frontier{}, &Ack{}, &Members{}, &Epochs{}, frontierOf(0), ackOf(0), &Members{Ops: [][]byte{}},
+		&Offer{}, &Want{}, &Neighbours{}, offerOf(0), wantOf(0), neighboursOf(0)} {
 		raw := frameOf(t, m)
 		if raw[len(raw)-1] != 0x80 {
 			t.Errorf("%T ends in %#x", m, raw[len(raw)-1])
@@ -81,18 +82,20 @@ func TestOtherVersions(t *testing.T) {
 	}
 }
 
+// What bodies are made of.
+const (
+	w1   = "50 01010101010101010101010101010101"
+	w2   = "50 02020202020202020202020202020202"
+	head = "5820 0303030303030303030303030303030303030303030303030303030303030303"
+	dig  = "0404040404040404040404040404040404040404040404040404040404040404"
+	ins  = "0505050505050505"
+	zero = "00000000000000000000000000000000"
+)
+
 // TestMessagesAreRefused gives bodies that are not the one spelling of a
 // message.
 func TestMessagesAreRefused(t *testing.T) {
-	const (
-		w1   = "50 01010101010101010101010101010101"
-		w2   = "50 02020202020202020202020202020202"
-		head = "5820 0303030303030303030303030303030303030303030303030303030303030303"
-		dig  = "0404040404040404040404040404040404040404040404040404040404040404"
-		ins  = "0505050505050505"
-		zero = "00000000000000000000000000000000"
-	)
-	for typ, cases := range map[Type]map[string]string{
+	refuse(t, map[Type]map[string]string{
 		TypeHello: {
 			"empty": "", "version only": "01", "cut": "01" + ins + dig, "trailing byte": "01" + ins + dig + "0000",
 			"backlog is 2": "01" + ins + dig + "02", "backlog is 255": "01" + ins + dig + "ff",
@@ -129,6 +132,19 @@ func TestMessagesAreRefused(t *testing.T) {
 			"twice": "8282" + w1 + "0182" + w1 + "01", "long number": "8182" + w1 + "190001", "one field": "8181" + w1,
 			"three fields": "8183" + w1 + "0100", "trailing byte": "8000", "short writer": "81824f" + w1[5:] + "01", "bool number": "8182" + w1 + "f5",
 		},
+		TypeCompare:  {"empty": "", "cut": ins[2:], "trailing byte": ins + "00"},
+		TypeCompared: {"empty": "", "cut": ins + dig + dig[2:], "trailing byte": ins + dig + dig + "00"},
+	})
+	accept(t, map[Type]string{ // what the cases above were made from
+		TypeHello: "01" + ins + dig + "01", TypeFrontier: dig + "8283" + w1 + "01" + head + "83" + w2 + "01" + head,
+		TypeMembers: "814101", TypeEpochs: "814101", TypeAck: "8282" + w1 + "0182" + w2 + "01", TypeCompare: ins, TypeCompared: ins + dig + dig,
+	})
+}
+
+// TestSnapshotMessagesAreRefused does the same with the messages of a transfer, and
+// with neighbours.
+func TestSnapshotMessagesAreRefused(t *testing.T) {
+	refuse(t, map[Type]map[string]string{
 		TypeOffer: {
 			"empty": "", "null": "f6", "number zero": "8185" + w1 + "00" + head + w2 + head, "short device": "8185" + w1 + "01" + head + "4101" + head,
 			"descending": "8285" + w2 + "01" + head + w2 + head + "85" + w1 + "01" + head + w2 + head, "four fields": "8184" + w1 + "01" + head + w2,
@@ -138,10 +154,23 @@ func TestMessagesAreRefused(t *testing.T) {
 			"empty": "", "short": w1[5:] + "80", "no list": w1[3:], "null": w1[3:] + "f6", "descending": zero + "82" + w2 + w1, "twice": zero + "82" + w1 + w1,
 			"both": w1[3:] + "81" + w2, "short id": zero + "814101", "trailing byte": zero + "8000",
 		},
-		TypePart:     {"empty": "", "flag of 2": "02" + w1[3:] + "01", "cut": "00" + w1[5:], "nothing": "00" + w1[3:]},
-		TypeCompare:  {"empty": "", "cut": ins[2:], "trailing byte": ins + "00"},
-		TypeCompared: {"empty": "", "cut": ins + dig + dig[2:], "trailing byte": ins + dig + dig + "00"},
-	} {
+		TypeNeighbours: {
+			"empty": "", "null": "f6", "not a list": "40", "descending": "82" + w2 + w1, "twice": "82" + w1 + w1, "short device": "814101",
+			"long device": "8151" + w1[3:] + "00", "text": "8170" + w1[3:], "null device": "81f6", "tag": "81c2" + w1, "long count": "9801" + w1,
+			"indefinite list": "9f" + w1 + "ff", "cut": "82" + w1, "trailing byte": "8000", "count of 64 bits": "9bffffffffffffffff",
+			"device as list": "8190" + w1[3:],
+		},
+		TypePart: {"empty": "", "flag of 2": "02" + w1[3:] + "01", "cut": "00" + w1[5:], "nothing": "00" + w1[3:]},
+	})
+	accept(t, map[Type]string{
+		TypeOffer: "8185" + w1 + "01" + head + w2 + head, TypeWant: zero + "82" + w1 + w2, TypePart: "01" + w1[3:] + "80",
+		TypeNeighbours: "82" + w1 + w2,
+	})
+}
+
+func refuse(t *testing.T, bodies map[Type]map[string]string) {
+	t.Helper()
+	for typ, cases := range bodies {
 		for name, body := range cases {
 			if m, err := readOne(rawFrame(typ, unhex(t, body))); err == nil {
 				t.Errorf("type %d, %s: accepted as %+v", typ, name, m)
@@ -150,11 +179,11 @@ func TestMessagesAreRefused(t *testing.T) {
 			}
 		}
 	}
-	for typ, body := range map[Type]string{ // what the cases above were made from
-		TypeHello: "01" + ins + dig + "01", TypeFrontier: dig + "8283" + w1 + "01" + head + "83" + w2 + "01" + head,
-		TypeMembers: "814101", TypeEpochs: "814101", TypeAck: "8282" + w1 + "0182" + w2 + "01", TypeCompare: ins, TypeCompared: ins + dig + dig,
-		TypeOffer: "8185" + w1 + "01" + head + w2 + head, TypeWant: zero + "82" + w1 + w2, TypePart: "01" + w1[3:] + "80",
-	} {
+}
+
+func accept(t *testing.T, bodies map[Type]string) {
+	t.Helper()
+	for typ, body := range bodies {
 		if _, err := readOne(rawFrame(typ, unhex(t, body))); err != nil {
 			t.Errorf("type %d: %v", typ, err)
 		}
@@ -178,6 +207,7 @@ func TestMessageLimits(t *testing.T) {
 		"least bytes of an envelope":   {&Envelope{Raw: []byte{0}}, &Envelope{}},
 		"chains of an offer":           {offerOf(MaxWriters), offerOf(MaxWriters + 1)},
 		"documents of a request":       {wantOf(MaxWanted), wantOf(MaxWanted + 1)},
+		"neighbours":                   {neighboursOf(MaxNearby), neighboursOf(MaxNearby + 1)},
 		"bytes of a part":              {&Part{Packed: make([]byte, MaxPart)}, &Part{Packed: make([]byte, MaxPart+1)}},
 		"least bytes of a part":        {&Part{Packed: []byte{0}}, &Part{}},
 		"all of a membership log":      {membersOf(MaxOps, MaxOp), membersOf(MaxOps, MaxOp+1)},
@@ -214,6 +244,7 @@ func TestLargestMessagesFillTheirFrames(t *testing.T) {
 	for _, m := range []Message{
 		frontierOf(MaxWriters), ackOf(MaxWriters), membersOf(MaxOps, MaxOp), epochsOf(MaxRecords, MaxRecord),
 		&Envelope{Raw: make([]byte, MaxEnvelope)}, &Compare{}, &Compared{},
+		offerOf(MaxWriters), wantOf(MaxWanted), &Part{Packed: make([]byte, MaxPart)}, neighboursOf(MaxNearby),
 	} {
 		body, err := m.append(nil)
 		if err != nil {
@@ -233,14 +264,23 @@ func TestWhatIsOutOfOrderIsNotSent(t *testing.T) {
 	slices.Reverse(down)
 	twice[1].Writer, zero[1].Seq = twice[0].Writer, 0
 	for name, entries := range map[string][]Acked{"descending": down, "twice": twice, "number zero": zero} {
-		f := &Frontier{}
+		f, o := &Frontier{}, &Offer{}
 		for _, e := range entries {
 			f.Entries = append(f.Entries, Entry{Writer: e.Writer, Seq: e.Seq})
+			o.Chains = append(o.Chains, Chain{Writer: e.Writer, Seq: e.Seq})
 		}
-		for _, m := range []Message{&Ack{Entries: entries}, f} {
+		for _, m := range []Message{&Ack{Entries: entries}, f, o} {
 			_, err := AppendFrame(nil, m)
 			wantError(t, name, err, ErrMalformed)
 		}
 	}
 	frameOf(t, &Ack{Entries: up})
+	for name, ids := range map[string][][16]byte{"descending": {writer(2), writer(1)}, "twice": {writer(1), writer(1)}} {
+		for _, m := range []Message{&Want{IDs: ids}, &Neighbours{Devices: ids}} {
+			_, err := AppendFrame(nil, m)
+			wantError(t, name, err, ErrMalformed)
+		}
+	}
+	_, err := AppendFrame(nil, &Want{After: writer(1), IDs: [][16]byte{writer(2)}})
+	wantError(t, "documents by name and behind one", err, ErrMalformed)
 }

@@ -134,7 +134,7 @@ func DecodeSaved(packed []byte) ([]Saved, error) {
 		return nil, fmt.Errorf("wire: %w: part with codec %d", ErrUnsupported, packed[0])
 	}
 	var docs []Saved
-	if err := decodeCBOR(decBatch, plain, &docs); err != nil {
+	if err := decodeCBOR(decSaved, plain, &docs); err != nil {
 		return nil, err
 	}
 	return docs, checkSaved(docs)

@@ -36,7 +36,8 @@ func libraryBatch() *Batch {
 
 func makeVectors(t *testing.T) []*vectortest.Vector {
 	return slices.Concat(frameVectors(t), helloVectors(t), frontierVectors(t), memberVectors(t), epochVectors(t),
-		envelopeVectors(t), ackVectors(t), compareVectors(t), batchVectors(t), elidedVectors(t), zstdVectors(t))
+		envelopeVectors(t), ackVectors(t), compareVectors(t), offerVectors(t), wantVectors(t), partVectors(t),
+		neighbourVectors(t), batchVectors(t), elidedVectors(t), zstdVectors(t))
 }
 
 // said is a vector of a good message, and refused one of a body that is none.
@@ -88,6 +89,15 @@ func frameVectors(t *testing.T) []*vectortest.Vector {
 		one("envelope-above", "announces an envelope of 1 MiB and a byte", "ErrMalformed", "828040 04"),
 		one("ack-limit", "announces an acknowledgement of 110,595 bytes and ends", "ErrUnexpectedEOF", "84e006 05"),
 		one("ack-above", "announces an acknowledgement of 110,596 bytes", "ErrMalformed", "85e006 05"),
+		one("offer-limit", "announces an offer of 458,755 bytes and ends", "ErrUnexpectedEOF", "84801c 09"),
+		one("offer-above", "announces an offer of 458,756 bytes", "ErrMalformed", "85801c 09"),
+		one("want-limit", "announces a request of 17,427 bytes and ends", "ErrUnexpectedEOF", "948801 0a"),
+		one("want-above", "announces a request of 17,428 bytes", "ErrMalformed", "958801 0a"),
+		one("part-limit", "announces a part of 9,437,201 bytes and ends", "ErrUnexpectedEOF", "9280c004 0b"),
+		one("part-above", "announces a part of 9,437,202 bytes", "ErrMalformed", "9380c004 0b"),
+		one("neighbours-limit", "announces neighbours of 1,090 bytes and ends", "ErrUnexpectedEOF", "c308 0c"),
+		one("neighbours-above", "announces neighbours of 1,091 bytes", "ErrMalformed", "c408 0c"),
+		one("type-thirteen", "type 13", "ErrMalformed", "09 0d"+vecNonce),
 	}
 }
 

@@ -39,6 +39,21 @@ func describe(v *vectortest.Vector, m Message) *vectortest.Vector {
 		for _, e := range m.Entries {
 			v.Text("entry", fmt.Sprintf("%x %d", e.Writer, e.Seq))
 		}
+	case *Offer:
+		for _, c := range m.Chains {
+			v.Text("chain", fmt.Sprintf("%x %d %x %x %x", c.Writer, c.Seq, c.Head, c.Device, c.Members))
+		}
+	case *Want:
+		v.Hex("after", m.After[:])
+		for _, id := range m.IDs {
+			v.Hex("document", id[:])
+		}
+	case *Part:
+		v.Text("more", fmt.Sprint(m.More)).Hex("last", m.Last[:]).Hex("packed", m.Packed)
+	case *Neighbours:
+		for _, d := range m.Devices {
+			v.Hex("device", d[:])
+		}
 	case *Compare:
 		v.Hex("nonce", m.Nonce[:])
 	case *Compared:
@@ -72,7 +87,9 @@ func TestVectors(t *testing.T) {
 		}
 		return tryFrame(t, v)
 	})
-	for _, kind := range []string{"hello", "frontier", "members", "envelope", "ack", "compare", "compared", "batch"} {
+	for _, kind := range []string{
+		"hello", "frontier", "members", "epochs", "envelope", "ack", "compare", "compared", "offer", "want", "part", "neighbours", "batch",
+	} {
 		if good[kind] < 1 || bad[kind] <= good[kind] {
 			t.Errorf("%s: %d positive and %d negative vectors: some are missing", kind, good[kind], bad[kind])
 		}

@@ -203,11 +203,16 @@ func TestBombs(t *testing.T) {
 		if len(c.packed) >= MaxEnvelope {
 			t.Fatalf("%s: %d bytes do not fit into an envelope", name, len(c.packed))
 		}
-		var err error
-		got := allocated(func() { _, err = DecodeBatch(change.Context{}, append([]byte{codecZstd}, c.packed...)) })
-		wantError(t, name, err, ErrMalformed)
-		if got > c.most+uint64(len(c.packed)) {
-			t.Errorf("%s: %d bytes allocated, at most %d", name, got, c.most)
+		for what, open := range map[string]func([]byte) error{
+			"batch": func(data []byte) error { _, err := DecodeBatch(change.Context{}, data); return err },
+			"part":  func(data []byte) error { _, err := DecodeSaved(data); return err },
+		} {
+			var err error
+			got := allocated(func() { err = open(append([]byte{codecZstd}, c.packed...)) })
+			wantError(t, what+" that "+name, err, ErrMalformed)
+			if got > c.most+uint64(len(c.packed)) {
+				t.Errorf("%s that %s: %d bytes allocated, at most %d", what, name, got, c.most)
+			}
 		}
 	}
 }

@@ -17,9 +17,16 @@
 // the larger the groups are.
 //
 // What is on disk (records.go) is in three classes. The log of envelopes and
-// the changes not yet sealed are the truth. Documents, indexes and the
-// fingerprint are computed from it and can be made again. Device-local
+// the changes not yet sealed are the truth, as far as the log goes back. Documents,
+// indexes and the fingerprint are computed from it and can be made again. Device-local
 // records (last-known addresses, counters) are never replicated.
+//
+// The log of each writer begins behind its base (prune.go). What all members have is
+// dropped from it, and what a device has got as documents (snapshot.go) was never in
+// it. So what came before the base is in the documents alone: one that is damaged is
+// then made from what another device has of it (mend.go), and a backup holds the
+// documents as well (backup_snapshot.go). What others are known to have, by which
+// that is decided, is kept only so that it need not be learnt again; losing it costs room.
 //
 // A store that is a copy, was put back from a backup, or has lost its end must
 // not write on under its writer id, because it does not know which numbers are

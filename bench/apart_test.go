@@ -68,30 +68,44 @@ func openMetered(b *testing.B, dir string, id *encryption.Identity, peers ...str
 func BenchmarkApart(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
-		ids := p2ptest.Account(b, 2)
-		dirs := []string{b.TempDir(), b.TempDir()}
-		meet(b, dirs, ids, func(a, _ *replica.Replica) { toggle(b, a, true) })
-		for i, dir := range dirs {
-			alone, err := replica.Open(dir, &replica.Config{Identity: ids[i], Clock: person.now})
-			if err != nil {
-				b.Fatal(err)
-			}
-			for round := range 5 {
-				toggle(b, alone, round%2 == 1)
-			}
-			if s, err := alone.Status(b.Context()); err != nil || s.Counts.Pending != 5000 {
-				b.Fatalf("%d changes, %v", s.Counts.Pending, err)
-			}
-			if err := alone.Close(); err != nil {
-				b.Fatal(err)
-			}
-		}
+		dirs, ids := apart(b)
 		b.StartTimer()
-		took, bytes := meet(b, dirs, ids, func(_, _ *replica.Replica) {})
+		took, bytes := meet(b, dirs, ids, nothing)
 		b.ReportMetric(took.Seconds(), "converged-s")
-		b.ReportMetric(float64(bytes)/10_000, "B/change")
+		b.ReportMetric(float64(bytes)/apartChanges, "B/change")
 	}
 }
+
+// apartChanges is how many changes two devices of apart have made together.
+const apartChanges = 10_000
+
+// apart returns two devices with the same 1,000 chats that have made 5,000 changes
+// each since they met, and are closed.
+func apart(b *testing.B) (dirs []string, ids []*encryption.Identity) {
+	b.Helper()
+	ids = p2ptest.Account(b, 2)
+	dirs = []string{b.TempDir(), b.TempDir()}
+	meet(b, dirs, ids, func(a, _ *replica.Replica) { toggle(b, a, true) })
+	for i, dir := range dirs {
+		alone, err := replica.Open(dir, &replica.Config{Identity: ids[i], Clock: person.now})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for round := range 5 {
+			toggle(b, alone, round%2 == 1)
+		}
+		if s, err := alone.Status(b.Context()); err != nil || s.Counts.Pending != apartChanges/2 {
+			b.Fatalf("%d changes, %v", s.Counts.Pending, err)
+		}
+		if err := alone.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return dirs, ids
+}
+
+// nothing is what devices do before they meet that only meet.
+func nothing(_, _ *replica.Replica) {}
 
 // BenchmarkLive is what one update costs while two devices are connected: bytes of
 // ours that the one sends for each, and bytes with which the other acknowledges it.
@@ -130,7 +144,7 @@ func BenchmarkReconnect(b *testing.B) {
 	dirs := []string{b.TempDir(), b.TempDir()}
 	meet(b, dirs, ids, func(a, _ *replica.Replica) { toggle(b, a, true) })
 	for b.Loop() {
-		_, bytes := meet(b, dirs, ids, func(_, _ *replica.Replica) {})
+		_, bytes := meet(b, dirs, ids, nothing)
 		b.ReportMetric(float64(bytes)/2, "B/way")
 	}
 }

@@ -1,0 +1,96 @@
+package bench_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/starling-sync/starling/crdt/model"
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/p2p/p2ptest"
+	"github.com/starling-sync/starling/replica"
+)
+
+// localChats is over how many chats edits of BenchmarkLocal go round.
+const localChats = 1000
+
+// BenchmarkLocal is how long edits take to be durable on a device that is alone
+// and holds 1,000 chats, each edit one field of the next chat and a change of its
+// own: one caller with one edit at a time, one caller with 1,000 edits in each
+// Apply, and 64 callers with one edit at a time. Reported are p50-ms and p99-ms of
+// Apply, and changes/s.
+func BenchmarkLocal(b *testing.B) {
+	id := p2ptest.Account(b, 1)[0]
+	for _, way := range []struct{ callers, edits int }{{1, 1}, {1, 1000}, {64, 1}} {
+		b.Run(fmt.Sprintf("callers=%d/edits=%d", way.callers, way.edits), func(b *testing.B) {
+			measureLocal(b, id, way.callers, way.edits)
+		})
+	}
+}
+
+func measureLocal(b *testing.B, id *encryption.Identity, callers, edits int) {
+	r, err := replica.Open(b.TempDir(), &replica.Config{Identity: id})
+	if err != nil {
+		b.Fatal(err)
+	}
+	turn := &turns{}
+	if err := r.Apply(b.Context(), turn.next(localChats)); err != nil {
+		b.Fatal(err)
+	}
+	took := newHistogram()
+	began := time.Now()
+	for b.Loop() {
+		for _, d := range applyAll(b, r, turn, callers, edits) {
+			record(b, took, d)
+		}
+	}
+	rate := float64(b.N*callers*edits) / time.Since(began).Seconds()
+	if s, err := r.Status(b.Context()); err != nil || s.Counts.Pending != localChats+b.N*callers*edits {
+		b.Fatalf("%d changes, %v", s.Counts.Pending, err)
+	}
+	report(b, took, "")
+	b.ReportMetric(rate, "changes/s")
+	if err := r.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// applyAll makes every caller apply that many edits once, all at the same time,
+// and returns how long each Apply took.
+func applyAll(b *testing.B, r *replica.Replica, turn *turns, callers, edits int) []time.Duration {
+	took := make([]time.Duration, callers)
+	var all sync.WaitGroup
+	for i := range took {
+		all.Go(func() {
+			mine := turn.next(edits)
+			began := time.Now()
+			if err := r.Apply(b.Context(), mine); err != nil {
+				b.Error(err)
+			}
+			took[i] = time.Since(began)
+		})
+	}
+	all.Wait()
+	return took
+}
+
+// turns hands out edits, each of the chat after that of the last.
+type turns struct {
+	mu sync.Mutex
+	n  int // guarded by mu
+}
+
+func (t *turns) next(n int) []model.Edit {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	edits := make([]model.Edit, n)
+	for i := range edits {
+		edits[i] = model.Edit{Op: model.ChatUnmute, ID: fmt.Sprintf("signal:+49%08d", t.n%localChats)}
+		if t.n/localChats%2 == 0 {
+			edits[i] = model.Edit{Op: model.ChatMute, ID: edits[i].ID, Until: model.Forever}
+		}
+		t.n++
+	}
+	return edits
+}

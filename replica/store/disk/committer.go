@@ -168,9 +168,14 @@ func (c *committer) write(group []*request) error {
 }
 
 // transact makes ops durable in one transaction, at the next timestamp, which
-// is not visible yet. After an error of the disk nothing more is written: what
-// an operating system keeps of a failed sync is unknown.
+// is not visible yet. Without any it does nothing, as does Badger: a timestamp
+// that is marked and not on the disk would look like a lost end. After an error
+// of the disk nothing more is written: what an operating system keeps of a
+// failed sync is unknown.
 func (c *committer) transact(ops []op) error {
+	if len(ops) == 0 {
+		return nil
+	}
 	txn := c.db.NewTransactionAt(c.ts, true)
 	defer txn.Discard()
 	for _, o := range ops {

@@ -406,3 +406,23 @@ func rot(t *testing.T, dir, file string, r *rand.Rand) string {
 	}
 	return "missing"
 }
+
+// TestKillBeforeTheFirstCommit: a process that has opened the store, or
+// committed an empty batch, and is killed then has lost nothing.
+func TestKillBeforeTheFirstCommit(t *testing.T) {
+	dir := prepare(t)
+	s := mustOpen(t, dir, testConfig())
+	defer mustClose(t, s)
+	for _, name := range []string{"opened", "committed nothing"} {
+		killed := filepath.Join(t.TempDir(), "killed")
+		if err := copyTree(dir, killed); err != nil {
+			t.Fatal(err)
+		}
+		next := mustOpen(t, killed, testConfig())
+		if err := next.Lost(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		mustClose(t, next)
+		mustCommit(t, s, new(store.Batch))
+	}
+}

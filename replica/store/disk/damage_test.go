@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -424,5 +425,31 @@ func TestKillBeforeTheFirstCommit(t *testing.T) {
 		}
 		mustClose(t, next)
 		mustCommit(t, s, new(store.Batch))
+	}
+}
+
+// TestTipThatWasNotWritten: what a power cut leaves of the file with the tip is
+// no damage, and nobody is warned of any.
+func TestTipThatWasNotWritten(t *testing.T) {
+	dir := prepare(t)
+	whole, err := os.ReadFile(filepath.Join(dir, tipFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		tip   []byte
+		warns bool
+	}{{nil, false}, {make([]byte, len(whole)), false}, {whole[:len(whole)/2], true}} {
+		if err := os.WriteFile(filepath.Join(dir, tipFile), c.tip, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		config := testConfig()
+		config.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		s := mustOpen(t, dir, config)
+		if err := s.Lost(); err != nil || strings.Contains(log.String(), "damaged") != c.warns {
+			t.Errorf("the file holds %x: %v, %s", c.tip, err, log.String())
+		}
+		mustClose(t, s)
 	}
 }

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,8 +19,9 @@ import (
 //
 // The file is written after each transaction is durable, and not synced, so
 // that it costs next to nothing. After the end of the process it is right; a
-// power cut can leave it behind, which is no fault, and so is a missing file.
-// At Close it is written anew, and synced.
+// power cut can leave it behind, or empty, or with zeroes in place of what was
+// written, which is no fault, and neither is a missing file. At Close it is
+// written anew, and synced.
 const (
 	tipName = "tip" // under spaceMeta; the value is a big-endian uint64
 	tipFile = "TIP" // the same value, sealed under the key of the record
@@ -59,6 +61,9 @@ func (s *Store) readTipFile() (uint64, error) {
 	}
 	if err != nil {
 		return 0, classify(err)
+	}
+	if len(bytes.TrimRight(sealed, "\x00")) == 0 {
+		return 0, nil
 	}
 	value, err := s.seal.open(nil, metaKey(tipName), sealed)
 	if err != nil || len(value) != 8 {

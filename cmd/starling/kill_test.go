@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,10 +22,11 @@ var (
 )
 
 // TestKill kills one of two daemons of an account, again and again, at random
-// moments, while writers write to both, and now and then once more while it
-// starts. Every daemon must start at once, and in the end every write that was
-// acknowledged, of whichever end, must be on both, and both must be equal and
-// in order. More rounds, with figures:
+// moments, while writers write to both, so that it may be receiving; now and
+// then while it ends, and now and then once more while it starts. Every daemon
+// must start at once and hold what it acknowledged, and in the end every write
+// that was acknowledged, of whichever end, must be on both, and both must be
+// equal and in order. More rounds, with figures:
 //
 //	go test ./cmd/starling -run '^TestKill$' -v -kills 50
 func TestKill(t *testing.T) {
@@ -38,20 +40,21 @@ func TestKill(t *testing.T) {
 	b.up(a.peers()...)
 	w := &writing{t: t, acks: make(chan struct{}, 1000), stop: make(chan struct{})}
 	ends := []*writtenEnd{w.begin(ctx, a), w.begin(ctx, b)}
-	early := 0
+	moments := map[string]int{}
 	for range *kills {
 		w.some(ctx, 1+random.IntN(60), time.Duration(random.IntN(5000))*time.Microsecond)
 		i := random.IntN(2)
 		victim, other := ends[i], ends[1-i]
-		victim.machine.kill()
+		moments[victim.machine.killed(random)]++
 		if random.IntN(3) == 0 {
-			early++
+			moments["opening"]++
 			half := victim.machine.launch(other.machine.peers()...)
 			<-time.After(time.Duration(random.IntN(80)) * time.Millisecond) // the moment is the injection
 			_ = half.cmd.Process.Kill()
 			_ = half.wait()
 		}
 		victim.machine.up(other.machine.peers()...)
+		victim.check(ctx)
 		victim.restart()
 	}
 	w.some(ctx, 1, 0)
@@ -59,9 +62,39 @@ func TestKill(t *testing.T) {
 	w.running.Wait()
 	quiet := time.Now()
 	settle(t, a, b)
-	t.Logf("seed %d: %d rounds, %d more kills during the start, %d + %d writes acknowledged, %d without an answer, equal %v after the last write",
-		*killSeed, *kills, early, len(ends[0].acked), len(ends[1].acked), w.broken, time.Since(quiet).Round(time.Millisecond))
+	t.Logf("seed %d: kills %v, %d + %d writes acknowledged, %d without an answer, %d + %d lost after a kill, equal %v after the last write",
+		*killSeed, moments, len(ends[0].acked), len(ends[1].acked), w.broken, ends[0].lost, ends[1].lost, time.Since(quiet).Round(time.Millisecond))
 	checkWritten(t, a, b, ends)
+}
+
+// killed kills a daemon that is written to, now and then while it ends.
+func (m *machine) killed(random *rand.Rand) (moment string) {
+	m.t.Helper()
+	moment = "writing"
+	if random.IntN(4) == 0 {
+		moment = "closing"
+		m.check(m.daemon.cmd.Process.Signal(syscall.SIGTERM))
+		<-time.After(time.Duration(random.IntN(40)) * time.Millisecond) // the moment is the injection
+	}
+	m.kill()
+	return moment
+}
+
+// check compares what a daemon holds that was started anew with what it has
+// acknowledged before.
+func (e *writtenEnd) check(ctx context.Context) {
+	e.machine.t.Helper()
+	state, err := e.machine.client.State(ctx)
+	e.machine.check(err)
+	held := heldEdits(&state)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, what := range e.acked {
+		if !held[what] {
+			e.lost++
+			e.machine.t.Errorf("seed %d: %s, acknowledged by %s, is lost after a kill", *killSeed, what, e.machine.name)
+		}
+	}
 }
 
 // checkWritten compares the devices with each other and with what the writers
@@ -82,16 +115,7 @@ func checkWritten(t *testing.T, a, b *machine, ends []*writtenEnd) {
 	if err := json.Unmarshal(raws[0], &state); err != nil {
 		t.Fatal(err)
 	}
-	held := map[string]bool{}
-	for _, c := range state.Chats {
-		held["chat "+c.ID] = c.Read != nil && c.Read.ID == "m-"+c.ID
-	}
-	for _, c := range state.Contacts {
-		held["contact "+c.ID] = c.Fields["name"] == "Name of "+c.ID
-	}
-	for _, s := range state.Settings {
-		held["setting "+s.Key] = string(s.Value) == `"`+s.Key+`"`
-	}
+	held := heldEdits(&state)
 	lost := 0
 	for _, e := range ends {
 		if len(e.acked) == 0 {
@@ -152,6 +176,7 @@ type writtenEnd struct {
 
 	mu    sync.Mutex
 	acked []string      // guarded by mu
+	lost  int           // likewise
 	again chan struct{} // closed when the daemon was started anew; guarded by mu
 }
 
@@ -180,13 +205,7 @@ func (w *writing) begin(ctx context.Context, m *machine) *writtenEnd {
 // write makes one write that can be told from all others.
 func (w *writing) write(ctx context.Context, e *writtenEnd, id string, n int) bool {
 	again := e.next()
-	what, edit := "chat "+id, model.Edit{Op: model.ChatRead, ID: id, At: &model.Position{Time: 1767225600000, ID: "m-" + id}}
-	switch n % 3 {
-	case 1:
-		what, edit = "contact "+id, model.Edit{Op: model.ContactSet, ID: id, Contact: &model.ContactPatch{Fields: map[string]string{"name": "Name of " + id}}}
-	case 2:
-		what, edit = "setting "+id, model.Edit{Op: model.SettingSet, ID: id, Scope: "account", Value: json.RawMessage(`"` + id + `"`)}
-	}
+	what, edit := numberedEdit(id, n)
 	err := e.machine.client.Apply(ctx, []model.Edit{edit})
 	switch {
 	case err == nil:
@@ -231,4 +250,31 @@ func (e *writtenEnd) restart() {
 	defer e.mu.Unlock()
 	close(e.again)
 	e.again = make(chan struct{})
+}
+
+// numberedEdit is an edit of its own thing, and the name under which heldEdits
+// has it.
+func numberedEdit(id string, n int) (what string, e model.Edit) {
+	switch n % 3 {
+	case 1:
+		return "contact " + id, model.Edit{Op: model.ContactSet, ID: id, Contact: &model.ContactPatch{Fields: map[string]string{"name": "Name of " + id}}}
+	case 2:
+		return "setting " + id, model.Edit{Op: model.SettingSet, ID: id, Scope: "account", Value: json.RawMessage(`"` + id + `"`)}
+	}
+	return "chat " + id, model.Edit{Op: model.ChatRead, ID: id, At: &model.Position{Time: 1767225600000, ID: "m-" + id}}
+}
+
+// heldEdits are the names of the edits of numberedEdit that a state shows.
+func heldEdits(s *model.State) map[string]bool {
+	held := map[string]bool{}
+	for _, c := range s.Chats {
+		held["chat "+c.ID] = c.Read != nil && c.Read.ID == "m-"+c.ID
+	}
+	for _, c := range s.Contacts {
+		held["contact "+c.ID] = c.Fields["name"] == "Name of "+c.ID
+	}
+	for _, s := range s.Settings {
+		held["setting "+s.Key] = string(s.Value) == `"`+s.Key+`"`
+	}
+	return held
 }

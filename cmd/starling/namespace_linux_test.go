@@ -14,9 +14,9 @@ import (
 	"github.com/starling-sync/starling/crdt/model"
 )
 
-// cable makes two network namespaces that a cable joins, with the addresses
-// 10.78.1.1 and 10.78.1.2. The test is skipped where that is not allowed.
-func cable(t *testing.T) (names [2]string) {
+// namespaces makes two network namespaces. The test is skipped where that is
+// not allowed.
+func namespaces(t *testing.T) (names [2]string) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to make network namespaces")
@@ -31,6 +31,14 @@ func cable(t *testing.T) (names [2]string) {
 		}
 		t.Cleanup(func() { ip(t, "netns", "del", names[i]) })
 	}
+	return names
+}
+
+// cable makes two network namespaces that a cable joins, with the addresses
+// 10.78.1.1 and 10.78.1.2.
+func cable(t *testing.T) (names [2]string) {
+	t.Helper()
+	names = namespaces(t)
 	ip(t, "-n", names[0], "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", names[1])
 	for i, ns := range names {
 		ip(t, "-n", ns, "link", "set", "lo", "up")

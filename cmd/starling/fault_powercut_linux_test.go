@@ -43,8 +43,8 @@ func TestPowerCut(t *testing.T) {
 	}
 	began := time.Now()
 	defer func() {
-		t.Logf("seed %d: %d power cuts %v: %d edits acknowledged, %d lost, %d devices did not start, %d verifications found something; warnings %v; %v a cut",
-			*cutSeed, c.cuts, c.moments, c.edits, c.lost, c.stuck, c.faulty, c.warnings, (time.Since(began) / time.Duration(max(c.cuts, 1))).Round(time.Millisecond))
+		t.Logf("seed %d: %d power cuts %v: %d edits acknowledged (and %d more in the middle of a cut), %d lost, %d devices did not start, %d verifications found something; warnings %v; %v a cut",
+			*cutSeed, c.cuts, c.moments, c.edits, c.late, c.lost, c.stuck, c.faulty, c.warnings, (time.Since(began) / time.Duration(max(c.cuts, 1))).Round(time.Millisecond))
 	}()
 	for c.cuts < *cuts {
 		c.begin()
@@ -64,8 +64,8 @@ type cutting struct {
 	machine *machine
 	acked   map[string]bool // edits of the device that is being used
 
-	cuts, edits, lost, stuck, faulty int
-	moments, warnings                map[string]int
+	cuts, edits, late, lost, stuck, faulty int
+	moments, warnings                      map[string]int
 }
 
 // moment is a random while of up to d. It is the injection.
@@ -129,11 +129,13 @@ func (c *cutting) crash() {
 		edits := c.write(ctx, 1+c.random.IntN(20))
 		m.check(m.daemon.cmd.Process.Signal(syscall.SIGTERM))
 		<-c.moment(40 * time.Millisecond)
+		edits.upToNow()
 		c.cut("closing", m.daemon)
 		edits.rest()
 	default:
 		edits := c.write(ctx, 1+c.random.IntN(60))
 		<-c.moment(3 * time.Millisecond)
+		edits.upToNow()
 		c.cut("writing", m.daemon)
 		edits.rest()
 	}
@@ -174,9 +176,19 @@ func (c *cutting) write(ctx context.Context, n int) *drainedEdits {
 	return e
 }
 
+// upToNow notes what was acknowledged so far.
+func (e *drainedEdits) upToNow() {
+	for len(e.acked) > 0 {
+		if what, ok := <-e.acked; ok {
+			e.c.note(what)
+		}
+	}
+}
+
+// rest counts what was acknowledged when the power was off already.
 func (e *drainedEdits) rest() {
-	for what := range e.acked {
-		e.c.note(what)
+	for range e.acked {
+		e.c.late++
 	}
 }
 

@@ -16,6 +16,10 @@ import (
 // the device at the cut is gone, as it is when a machine loses power; what it
 // had handed over is kept in that order, because the device has no cache of its
 // own that could lose or reorder it.
+//
+// A machine that loses power says nothing any more. Processes here do: a sync
+// that the cut meets half way can succeed, and what it has synced be lost. So
+// only what was acknowledged before Cut is called counts.
 type Drive struct {
 	Dir string // where it is mounted
 
@@ -41,7 +45,11 @@ func NewDrive(t testing.TB, bytes int64) *Drive {
 		t.Skip("this system does not let root mount a tmpfs: ", err)
 	}
 	t.Cleanup(func() { check(t, unix.Unmount(memory, unix.MNT_DETACH)) })
-	image := filepath.Join(memory, "image")
+	// What others do with mounts of their own, as "ip netns exec" does, would
+	// otherwise keep the file system alive, and down, when it is unmounted here.
+	check(t, unix.Mount("", memory, "", unix.MS_SHARED, ""))
+	image, dir := filepath.Join(memory, "image"), filepath.Join(memory, "drive")
+	check(t, os.Mkdir(dir, 0o700))
 	check(t, os.WriteFile(image, nil, 0o600))
 	check(t, os.Truncate(image, bytes))
 	if out, err := exec.Command(mkfs, "-q", "-F", image).CombinedOutput(); err != nil {
@@ -51,7 +59,7 @@ func NewDrive(t testing.TB, bytes int64) *Drive {
 	if err != nil {
 		t.Skip("this system does not let root make a loop device: ", err)
 	}
-	d := &Drive{Dir: t.TempDir(), t: t, loop: loop}
+	d := &Drive{Dir: dir, t: t, loop: loop}
 	t.Cleanup(func() {
 		d.unmount()
 		check(t, loop.Close())
@@ -123,6 +131,9 @@ func (d *Drive) mount() {
 	d.t.Helper()
 	check(d.t, unix.Mount(d.loop.Name(), d.Dir, "ext4", unix.MS_NOATIME, ""))
 	d.mounted = true
+	if _, err := os.ReadDir(d.Dir); err != nil {
+		d.t.Fatalf("the file system is still in use elsewhere: %v", err)
+	}
 }
 
 func (d *Drive) unmount() {

@@ -1,7 +1,9 @@
 package disk
 
 import (
+	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/starling-sync/starling/replica/store"
@@ -135,9 +137,9 @@ func (c *committer) gather(first *request) (group []*request, rest *request) {
 }
 
 // fits says whether so much can be one transaction of Badger, which counts an
-// entry of its own that ends the transaction.
+// entry of its own that ends the transaction, and the tip that may be added.
 func (c *committer) fits(ops int, cost int64, bytes uint64) bool {
-	const endOps, endCost = 2, 64
+	const endOps, endCost = 3, 64 + 128
 	return int64(ops)+endOps < c.db.MaxBatchCount() && cost+endCost < c.db.MaxBatchSize() && bytes <= maxGroupBytes
 }
 
@@ -176,6 +178,7 @@ func (c *committer) transact(ops []op) error {
 	if len(ops) == 0 {
 		return nil
 	}
+	ops = c.witnessed(ops)
 	txn := c.db.NewTransactionAt(c.ts, true)
 	defer txn.Discard()
 	for _, o := range ops {
@@ -191,6 +194,18 @@ func (c *committer) transact(ops []op) error {
 	c.mark(c.ts)
 	c.countLogged(ops)
 	return nil
+}
+
+// witnessed adds the tip to operations that only delete. Badger forgets what is
+// deleted, and the deletion with it, and then nothing on the disk would have the
+// timestamp of this transaction: it would look like a lost end.
+func (c *committer) witnessed(ops []op) []op {
+	if slices.ContainsFunc(ops, func(o op) bool { return o.value != nil }) {
+		return ops
+	}
+	key := metaKey(tipName)
+	tip := op{key: key, value: c.seal.seal(key, binary.BigEndian.AppendUint64(nil, c.ts+1))}
+	return append(ops[:len(ops):len(ops)], tip)
 }
 
 func (c *committer) countLogged(ops []op) {

@@ -202,7 +202,11 @@ func tamper(t *testing.T, dir string, ops ...op) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newCommitter(db, nil, nil, db.MaxVersion())
+	seal, err := newSealer(&config.RecordKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCommitter(db, seal, nil, db.MaxVersion())
 	if err := errors.Join(c.transact(ops), db.Close()); err != nil {
 		t.Fatal(err)
 	}

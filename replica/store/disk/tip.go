@@ -13,7 +13,8 @@ import (
 )
 
 // The tip says how far the store had come. It is kept in a file beside Badger,
-// and at Close in Badger as well, as its last commit. If the file is ahead,
+// and at Close in Badger as well, as its last commit, and with every commit that
+// only deletes. If the file is ahead,
 // Badger has lost the end of the store, which it does not notice when files of
 // its own are damaged, cut short or deleted.
 //

@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, stdin, stdout, stderr *os.File) int
 	if !a.began {
 		a.json = a.json || slices.Contains(args, "--json") // given, but not reached
 		err = usageError{err, called.CommandPath()}
-	} else if ctx.Err() != nil {
+	} else if ctx.Err() != nil && codeOf(err) != client.CodeDiskFull { // which a store meets that is closed
 		err = client.Errorf(codeInterrupted, "interrupted")
 	}
 	return a.fail(err)

@@ -23,7 +23,6 @@ const (
 // children run in a process of their own, so that it can be killed, can die
 // of damage, or can be measured.
 var children = map[string]func(dir string) error{
-	"careless": childCareless,
 	"commit":   childCommit,
 	"check":    childCheck,
 	"hold":     childHold,

@@ -34,8 +34,8 @@ type Config struct {
 	// all zeroes is refused.
 	BadgerKey, RecordKey [32]byte
 
-	// Reserve is the free space in bytes that a commit must leave; Open needs
-	// half of it, so that a store on a full disk can still be read. Zero is
+	// Reserve is the free space in bytes that a commit must leave; Open and Close
+	// need half of it, so that a store on a full disk can still be read. Zero is
 	// DefaultReserve. With much less, a full disk kills the process: Badger
 	// writes through memory maps.
 	Reserve uint64

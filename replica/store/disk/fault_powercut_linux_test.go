@@ -16,6 +16,12 @@ var (
 	cutSeed = flag.Uint64("cut-seed", 1, "seed of TestPowerCut")
 )
 
+// These need a file system of their own.
+func init() {
+	children["careless"] = childCareless
+	children["full"] = childFull
+}
+
 // driveSize is enough for the store and its reserve.
 const driveSize = 1 << 30
 

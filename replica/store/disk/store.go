@@ -139,12 +139,20 @@ func (s *Store) Commit(b *store.Batch) error {
 	return s.commit.submit(r)
 }
 
-// Close implements store.Store.
+// Close implements store.Store. With fewer than half of Config.Reserve bytes free
+// it fails with store.ErrDiskFull: Badger would write what it has in memory
+// through memory maps, and without room for that the process would be killed.
+// The store is left as a crash leaves it, with everything that was committed,
+// and its directory is in use until the process ends.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.commit.close()
 		s.snaps.close()
 		s.gc.close()
+		if err := requireSpace(s.config.FreeSpace, s.dir, 0, s.config.Reserve/2); errors.Is(err, store.ErrDiskFull) {
+			s.closeErr = fmt.Errorf("close store %s: it is left as it is, with all that was written: %w", s.dir, errors.Join(err, s.closeMarked()))
+			return
+		}
 		tip := s.commitTip()
 		if err := errors.Join(s.db.Close(), s.closeMarked(), s.writeTipFile(tip)); err != nil {
 			s.closeErr = fmt.Errorf("close store %s: %w", s.dir, err)

@@ -22,7 +22,7 @@ var errSlowPeer = errors.New("the other device does not read what it is sent")
 type link struct {
 	id   core.SessionID
 	peer encryption.Peer
-	conn io.ReadWriteCloser
+	conn io.ReadWriteCloser // nil when the replica is driven by hand
 
 	mu     sync.Mutex
 	cond   sync.Cond // on mu; signalled when outbox or closed changes
@@ -63,7 +63,7 @@ func (l *link) close() {
 	l.closed = true
 	l.cond.Signal()
 	l.mu.Unlock()
-	if !wasClosed {
+	if !wasClosed && l.conn != nil {
 		l.conn.Close()
 	}
 }
@@ -79,7 +79,9 @@ func (l *link) drain() {
 	if !l.closed && !l.ending {
 		l.ending = true
 		l.cond.Signal()
-		time.AfterFunc(drainTime, l.close)
+		if l.conn != nil {
+			time.AfterFunc(drainTime, l.close)
+		}
 	}
 }
 

@@ -135,7 +135,7 @@ func (l *loop) begin() error {
 		return nil
 	}
 	l.flying = g
-	go func() { l.r.written <- l.config.Store.Commit(&g.batch) }()
+	l.write(g)
 	return nil
 }
 
@@ -144,7 +144,7 @@ func (l *loop) land() error {
 	if l.flying == nil {
 		return nil
 	}
-	err := <-l.r.written
+	err := l.outcome()
 	l.finish(err)
 	return err
 }
@@ -276,11 +276,7 @@ func (l *loop) attach(link *link) {
 	l.links[link.id] = link
 	l.r.heard(link.peer.Device)
 	l.config.Log.Info("connected", "device", link.peer.Device, "addr", link.peer.Addr)
-	l.r.links.Go(link.write)
-	l.r.links.Go(func() {
-		err := link.read(func(m wire.Message) error { return l.r.deliver(linkEvent{link: link, msg: m}) })
-		l.r.deliver(linkEvent{link: link, err: err})
-	})
+	l.serve(link)
 	l.r.hub.publish([]model.Event{{Kind: "peer", Entity: link.peer.Device.String(), Device: link.peer.Device.String(), Note: "connected"}})
 	l.perform(l.core.Step(core.Connected{Session: link.id, Device: link.peer.Device}))
 }
@@ -390,7 +386,7 @@ func (l *loop) readHead(h *logHead, out *core.Loaded) bool {
 // shutDown waits for the group in flight and ends everything.
 func (l *loop) shutDown() {
 	if l.flying != nil {
-		err := <-l.r.written
+		err := l.outcome()
 		l.answer(l.flying.intents, err)
 		if err == nil {
 			l.r.hub.publish(l.flying.events)

@@ -39,6 +39,8 @@ type Replica struct {
 	workers  sync.WaitGroup     // the loop and the accepting goroutine
 	links    sync.WaitGroup     // readers and writers of links
 
+	byHand *driven // nil, unless the replica is driven by hand
+
 	generation uint64 // of the store; 0 if nobody remembers it; of Open and Close
 
 	mu        sync.Mutex
@@ -60,13 +62,7 @@ func Open(dir string, c *Config) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Replica{
-		config: config, id: config.Identity,
-		intents: make(chan *intent), inbox: make(chan linkEvent),
-		calls: make(chan func(*loop)), written: make(chan error, 1),
-		stop: make(chan struct{}), done: make(chan struct{}),
-		lastHeard: map[encryption.DeviceID]time.Time{},
-	}
+	r := newReplica(config)
 	l, err := r.load()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open replica %s: %w", dir, err), r.closeStore())
@@ -78,6 +74,16 @@ func Open(dir string, c *Config) (*Replica, error) {
 		r.workers.Go(func() { r.acceptAll(ctx) })
 	}
 	return r, nil
+}
+
+func newReplica(config *Config) *Replica {
+	return &Replica{
+		config: config, id: config.Identity,
+		intents: make(chan *intent), inbox: make(chan linkEvent),
+		calls: make(chan func(*loop)), written: make(chan error, 1),
+		stop: make(chan struct{}), done: make(chan struct{}),
+		lastHeard: map[encryption.DeviceID]time.Time{},
+	}
 }
 
 // Close ends all sessions, waits for what is being written, and releases the
@@ -128,6 +134,10 @@ func (r *Replica) acceptAll(ctx context.Context) {
 func (r *Replica) call(ctx context.Context, fn func(*loop)) error {
 	if err := ctx.Err(); err != nil {
 		return err // a select would choose either way
+	}
+	if r.byHand != nil {
+		r.byHand.call(fn)
+		return nil
 	}
 	finished := make(chan struct{})
 	select {
@@ -348,13 +358,9 @@ func (r *Replica) reserveEvents() error {
 // When ctx ends before the edits have been taken, nothing was applied.
 // Afterwards Apply waits for their outcome, which no longer depends on ctx.
 func (r *Replica) Apply(ctx context.Context, edits []model.Edit) error {
-	in := &intent{edits: edits, refs: make([]account.Ref, len(edits)), done: make(chan error, 1)}
-	for i, e := range edits {
-		ref, err := account.RefOf(e)
-		if err != nil {
-			return badEdit(i, len(edits), err)
-		}
-		in.refs[i] = ref
+	in, err := newIntent(edits)
+	if err != nil {
+		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("apply %s: %w", in, err)
@@ -370,6 +376,19 @@ func (r *Replica) Apply(ctx context.Context, edits []model.Edit) error {
 		return fmt.Errorf("apply %s: %w", in, ErrClosed)
 	}
 	return <-in.done
+}
+
+// newIntent checks the edits and finds their documents.
+func newIntent(edits []model.Edit) (*intent, error) {
+	in := &intent{edits: edits, refs: make([]account.Ref, len(edits)), done: make(chan error, 1)}
+	for i, e := range edits {
+		ref, err := account.RefOf(e)
+		if err != nil {
+			return nil, badEdit(i, len(edits), err)
+		}
+		in.refs[i] = ref
+	}
+	return in, nil
 }
 
 func badEdit(i, of int, err error) error {

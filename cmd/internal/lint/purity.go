@@ -14,7 +14,7 @@ func pure(dir string) (ok, strict bool) {
 	switch {
 	case under(dir, "replica/internal/core"):
 		return true, true
-	case under(dir, "replica/internal/wire"), under(dir, "crdt"), under(dir, "encryption"):
+	case under(dir, "replica/internal/wire"), under(dir, "replica/sim"), under(dir, "crdt"), under(dir, "encryption"):
 		return true, false
 	}
 	return false, false

@@ -1,0 +1,32 @@
+package core
+
+// Tighten makes the bounds of the exchange smaller, in bytes, so that small worlds
+// reach them: what may be on its way to one device, what is read at a time, and
+// what may arrive from one device ahead of what it depends on.
+func (l *Ledger) Tighten(window, load, buffered int) { l.limits = limits{window, load, buffered} }
+
+// Outstanding is what an exchange is not done with.
+type Outstanding struct {
+	Buffered int  // bytes that arrived ahead of what they depend on
+	Staged   int  // envelopes of the group in the making
+	Unacked  int  // bytes that were sent and not acknowledged, over all sessions
+	Due      int  // acknowledgements that were not sent
+	Full     bool // a session has no room in its window
+	Distrust bool // a writer is frozen, or its log in dispute with somebody
+}
+
+// Outstanding returns what an exchange is not done with, for those who look at it
+// from outside.
+func (x *Exchange) Outstanding() (o Outstanding) {
+	for _, n := range x.waiting { // order-free: a sum
+		o.Buffered += n
+	}
+	o.Staged = len(x.staged)
+	for _, s := range x.sessions { // order-free: a sum, and a disjunction
+		o.Unacked += s.inflight
+		o.Due += len(s.due)
+		o.Full = o.Full || s.inflight >= x.limits.window
+	}
+	o.Distrust = len(x.frozen)+len(x.disputed) > 0
+	return o
+}

@@ -1,0 +1,104 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/starling-sync/starling/encryption"
+)
+
+// start is when every world begins.
+var start = time.UnixMilli(1_700_000_000_000)
+
+// maxDevices is how many devices an account of these worlds may have had.
+const maxDevices = 6
+
+// family is the account that every world begins with: a founder, and devices that
+// it added one after another. Its keys are the same in all worlds of all processes.
+type family struct {
+	members []*encryption.Identity // as they are in the identity files
+	ops     [][]byte               // of all of them
+}
+
+// theFamily is made once: key generation costs more than a world may.
+var theFamily = sync.OnceValues(func() (*family, error) {
+	random := seeded(0, "family")
+	founder, _, err := encryption.Found(&encryption.CreateOptions{Name: "a", Now: start, Random: random})
+	if err != nil {
+		return nil, err
+	}
+	f := &family{members: []*encryption.Identity{founder.Copy()}}
+	for i := range maxDevices - 1 {
+		id, err := f.join(founder, string(rune('b'+i)), random)
+		if err != nil {
+			return nil, err
+		}
+		f.members = append(f.members, id)
+	}
+	f.ops = founder.Ops()
+	return f, nil
+})
+
+func (f *family) join(founder *encryption.Identity, name string, random io.Reader) (*encryption.Identity, error) {
+	j, err := encryption.NewJoiner(&encryption.JoinOptions{Name: name, Random: random})
+	if err != nil {
+		return nil, err
+	}
+	request := j.Request(encryption.Hash{1})
+	op, err := founder.PrepareAdd(request, start)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := founder.Admit(op); err != nil {
+		return nil, err
+	}
+	return joined(j, founder, request)
+}
+
+// joined gives a joiner the welcome of the device that has added it.
+func joined(j *encryption.Joiner, sponsor interface {
+	Welcome(*encryption.JoinRequest) ([]byte, error)
+}, request *encryption.JoinRequest) (*encryption.Identity, error) {
+	welcome, err := sponsor.Welcome(request)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.OpenWelcome(request.Transcript, welcome); err != nil {
+		return nil, err
+	}
+	return j.Identity()
+}
+
+// some returns the identities of n devices. Each knows of those that were added
+// before it; if all is true, of all n.
+func (f *family) some(n int, all bool) ([]*encryption.Identity, error) {
+	var ids []*encryption.Identity
+	for _, m := range f.members[:n] {
+		id := m.Copy()
+		if all {
+			if _, err := id.Admit(slices.Clone(f.ops[:n])...); err != nil {
+				return nil, fmt.Errorf("begin an account of %d devices: %w", n, err)
+			}
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// seeded returns the source of randomness of one component of a world, so that
+// what one of them draws does not change what another one does.
+func seeded(seed uint64, component string) *rand.ChaCha8 {
+	var key [32]byte
+	for i := range 8 {
+		key[i] = byte(seed >> (8 * i))
+	}
+	copy(key[8:], component)
+	return rand.NewChaCha8(key)
+}
+
+// drawing is seeded for numbers.
+func drawing(seed uint64, component string) *rand.Rand { return rand.New(seeded(seed, component)) }

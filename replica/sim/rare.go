@@ -1,0 +1,81 @@
+package sim
+
+// Rare is a state that worlds should get into now and then.
+type Rare int
+
+// The rare states.
+const (
+	crashInFlight Rare = iota
+	crashBeforeNotice
+	crashInCommit
+	diskFull
+	openFailed
+	slowDisk
+	twoStreams
+	lostOnTheWay
+	partOfAFrame
+	cutInAFrame
+	partition
+	duplicate
+	buffered
+	windowFull
+	backlogMet
+	strangers
+	added
+	addedInSync
+	removed
+	removedInSync
+	toldRemoved
+	refusedOutside
+	rotated
+	away
+	clockJump
+	backAtOnce
+	backByOthers
+	backByNobody
+	renewed
+	compared
+	checked
+	editNotFound
+	numRare
+)
+
+// rareNames say what is counted, in the order of the constants.
+var rareNames = [numRare]string{
+	crashInFlight:     "crash with a group in flight",
+	crashBeforeNotice: "crash between commit and notice",
+	crashInCommit:     "crash within a commit that the loop waits for",
+	diskFull:          "group not written, disk full",
+	openFailed:        "start failed, disk full",
+	slowDisk:          "slow disks",
+	twoStreams:        "two streams between a pair",
+	lostOnTheWay:      "frames lost on their way",
+	partOfAFrame:      "part of a frame arrived",
+	cutInAFrame:       "stream ended within a frame",
+	partition:         "partition",
+	duplicate:         "envelope received that is durable",
+	buffered:          "envelope held ahead of its past",
+	windowFull:        "window full",
+	backlogMet:        "met with a backlog",
+	strangers:         "hello in no common epoch",
+	added:             "device added",
+	addedInSync:       "device added in mid-sync",
+	removed:           "device removed",
+	removedInSync:     "device removed in mid-sync",
+	toldRemoved:       "hello told of a removal",
+	refusedOutside:    "edit refused on a removed device",
+	rotated:           "epoch begun on demand",
+	away:              "device away for weeks",
+	clockJump:         "clock jumped",
+	backAtOnce:        "put back, noticed at once",
+	backByOthers:      "put back, noticed by others",
+	backByNobody:      "put back, noticed by nobody",
+	renewed:           "new writer",
+	compared:          "fingerprints compared equal",
+	checked:           "stored records verified",
+	editNotFound:      "edit refused: pin beside nothing",
+}
+
+func (r Rare) String() string { return rareNames[r] }
+
+func (w *world) seen(r Rare) { w.result.Rare[r]++ }

@@ -1,0 +1,101 @@
+package sim
+
+import (
+	"errors"
+)
+
+var errEnd = errors.New("the simulated journal has lost its end")
+
+// save copies a directory.
+func (w *world) save(d *device) {
+	w.event("saved", d)
+	d.saved = &saved{mem: d.disk.mem.Snapshot(), marks: marksOn(d.disk.mem)}
+}
+
+// putBack puts the copy of a directory in its place. It is noticed at the start,
+// unless nobody can be harmed by that it is not: because whoever it meets tells it,
+// or because nobody has what is lost.
+func (w *world) putBack(d *device) {
+	if d.saved == nil || w.anybody(func(o *device) bool { return o.unaware }) {
+		return
+	}
+	d.crash()
+	state, know := d.lostState()
+	d.disk.mem = d.saved.mem.Snapshot()
+	d.own.putBack(d.saved.marks)
+	noticed := w.noticedAtOnce(d)
+	switch {
+	case noticed:
+		w.seen(backAtOnce)
+	case state == knownToAll && know:
+		w.seen(backByOthers)
+		d.unaware = true
+	case state == knownToNone:
+		w.seen(backByNobody)
+	default:
+		w.seen(backAtOnce)
+		d.place++
+	}
+	w.event("put back", d)
+	w.reopen(d)
+}
+
+// noticedAtOnce draws whether there is anything by which a device notices that its
+// directory is older than it was.
+func (w *world) noticedAtOnce(d *device) bool {
+	switch w.draw.fault.IntN(4) {
+	case 0:
+		d.place++
+	case 1:
+		d.lost = errEnd
+	case 2:
+		return d.keychain != nil && d.keychain.n > 0 && d.behindKeychain()
+	default:
+		return d.keychain != nil && d.behindKeychain()
+	}
+	return true
+}
+
+// behindKeychain says whether the number in the directory is below the one in the
+// keychain.
+func (d *device) behindKeychain() bool { return generationOn(d.disk.mem) < d.keychain.n }
+
+// knownTo says who has something that a device is about to lose of its writer.
+type knownTo int
+
+const (
+	knownToNone knownTo = iota
+	knownToSome
+	knownToAll
+)
+
+// lostState says who has what the saved state lacks of the writer that it would
+// write as. Quiet is false when something of it may be on its way.
+func (d *device) lostState() (who knownTo, quiet bool) {
+	writer := writerOn(d.saved.mem)
+	last := chainOn(d.saved.mem, writer)
+	all, none := true, true
+	for _, o := range d.w.devices {
+		if o == d {
+			continue
+		}
+		has := chainOn(o.disk.mem, writer) > last
+		all, none = all && has, none && !has
+		if o.saved != nil && chainOn(o.saved.mem, writer) <= last {
+			all = false // it could be put back to that
+		}
+		if o.rep != nil && (o.rep.Flying() || o.rep.Exchange().Outstanding().Buffered > 0) {
+			none = false
+		}
+		for _, e := range o.ends {
+			none = none && e.flying == 0
+		}
+	}
+	switch {
+	case all:
+		return knownToAll, true
+	case none:
+		return knownToNone, true
+	}
+	return knownToSome, true
+}

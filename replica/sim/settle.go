@@ -1,0 +1,103 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/starling-sync/starling/crdt/model"
+)
+
+// The bounds of a world after its faults are over, in virtual time: how long it may
+// take until all members are equal, and how long they are silent then.
+const (
+	settleTime  = 2 * time.Minute
+	silenceTime = 10 * time.Second
+	keepTime    = 500 * time.Millisecond // between two tries to connect whom nothing connects
+)
+
+// heal ends all faults. From here on everybody tries to reach everybody.
+func (w *world) heal() {
+	w.event("heal")
+	w.healing, w.slow = true, false
+	clear(w.apart)
+	for _, d := range w.devices {
+		d.disk.full, d.disk.dieIn = false, 0
+		if !d.up() && w.result.Failure == "" {
+			d.open()
+		}
+	}
+	w.checks.healed()
+	w.keep()
+}
+
+// keep connects whom nothing connects, again and again.
+func (w *world) keep() {
+	all := w.running()
+	for i, a := range all {
+		for _, b := range all[i+1:] {
+			if w.streams(a, b) == 0 && w.inside(a) && w.inside(b) {
+				w.meet(a, b)
+			}
+		}
+	}
+	w.calm = w.settled()
+	w.later(keepTime, w.keep)
+}
+
+// unsettled says who is where.
+func (w *world) unsettled() string {
+	var all []string
+	for _, d := range w.members() {
+		x := d.rep.Exchange()
+		all = append(all, fmt.Sprintf("%s: digest %x, flying %v, backlog %v, %d ends, %+v, peers %+v",
+			d.name, x.Digest(), d.rep.Flying(), d.rep.Backlog(), len(d.ends), x.Outstanding(), x.Peers()))
+	}
+	return strings.Join(all, "; ")
+}
+
+// inside says whether a device takes itself for a member.
+func (w *world) inside(d *device) bool { return d.up() && d.rep.Standing() == model.StandingMember }
+
+// members returns the devices that take themselves for members.
+func (w *world) members() []*device { return w.those(w.inside) }
+
+// settled says whether all members hold the same, know it, and wait for nothing.
+func (w *world) settled() bool {
+	all := w.members()
+	for _, d := range all {
+		if d.rep.Flying() || d.rep.Backlog() || d.rep.Exchange().Digest() != all[0].rep.Exchange().Digest() {
+			return false
+		}
+		if len(d.ends) < len(all)-1 {
+			return false
+		}
+		for _, e := range d.ends {
+			if e.flying > 0 || e.link == nil || len(e.arrived) > 0 {
+				return false
+			}
+		}
+		for _, p := range d.rep.Exchange().Peers() {
+			if !p.Known || !p.CaughtUp || !p.Delivered {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// silence waits, and nobody may say anything.
+func (w *world) silence() {
+	if w.result.Failure != "" {
+		return
+	}
+	if !w.settled() {
+		w.fail("not settled %v after the faults ended: %s", settleTime, w.unsettled())
+		return
+	}
+	before := w.result.Bytes
+	w.run(w.now+silenceTime, never)
+	if w.result.Failure == "" && w.result.Bytes != before {
+		w.fail("%d bytes were sent when all had been said", w.result.Bytes-before)
+	}
+}

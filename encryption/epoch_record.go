@@ -167,9 +167,13 @@ func wrapFor(keys [][]byte, e *epoch, account AccountID, random io.Reader) ([][]
 	if random == rand.Reader {
 		each.SetLimit(runtime.GOMAXPROCS(0))
 	}
+	seal := hpkeSeal
+	if s, ok := random.(sealer); ok {
+		seal = s.SealHPKE
+	}
 	for i, k := range keys {
 		each.Go(func() (err error) {
-			wraps[i], err = hpkeSeal(k, hpkeInfo(labelEpochWrap, account, e.tag[:]), e.secret.slice())
+			wraps[i], err = seal(k, hpkeInfo(labelEpochWrap, account, e.tag[:]), e.secret.slice())
 			return err
 		})
 	}
@@ -178,6 +182,12 @@ func wrapFor(keys [][]byte, e *epoch, account AccountID, random io.Reader) ([][]
 	}
 	slices.SortFunc(wraps, bytes.Compare)
 	return wraps, nil
+}
+
+// sealer is a source of randomness that also seals with it. HPKE draws its own
+// randomness, so that without one a simulation would not come out the same again.
+type sealer interface {
+	SealHPKE(public, info, plain []byte) ([]byte, error)
 }
 
 // wrapCount rounds n up to a power of two of at least 4.

@@ -3,7 +3,9 @@ package replica
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"github.com/starling-sync/starling/crdt/model"
 	"github.com/starling-sync/starling/replica/internal/core"
@@ -40,7 +42,7 @@ func (r *Replica) verifyPeers(ctx context.Context, v *model.Verification) error 
 
 func (l *loop) compareAll(nonce [8]byte) *comparison {
 	c := &comparison{
-		waiting: map[core.SessionID]bool{}, digest: l.core.Digest(), print: l.print,
+		waiting: map[core.SessionID]bool{}, digest: l.compareDigest(), print: l.print,
 		done: make(chan struct{}),
 	}
 	for _, p := range l.core.Peers() {
@@ -54,9 +56,20 @@ func (l *loop) compareAll(nonce [8]byte) *comparison {
 	return c
 }
 
+// compareDigest is the digest of what the fingerprint was taken of. Own changes that
+// wait to be sealed are in the documents and in no envelope: as long as there are
+// some, nobody else has the same, and the digest is one that nobody has.
+func (l *loop) compareDigest() [32]byte {
+	digest := l.core.Digest()
+	if !l.backlog() {
+		return digest
+	}
+	return sha256.Sum256(slices.Concat([]byte("starling/pending/v1\x00"), digest[:], l.print[:]))
+}
+
 func (l *loop) answerCompare(e core.AnswerCompare) {
 	l.send(core.Send{Session: e.Session, Message: &wire.Compared{
-		Nonce: e.Nonce, Digest: l.core.Digest(), Fingerprint: l.print,
+		Nonce: e.Nonce, Digest: l.compareDigest(), Fingerprint: l.print,
 	}})
 }
 

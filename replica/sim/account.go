@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/encryption/seeded"
 )
 
 // start is when every world begins.
@@ -26,7 +27,7 @@ type family struct {
 
 // theFamily is made once: key generation costs more than a world may.
 var theFamily = sync.OnceValues(func() (*family, error) {
-	random := seeded(0, "family")
+	random := seededBy(0, "family")
 	founder, _, err := encryption.Found(&encryption.CreateOptions{Name: "a", Now: start, Random: random})
 	if err != nil {
 		return nil, err
@@ -89,16 +90,16 @@ func (f *family) some(n int, all bool) ([]*encryption.Identity, error) {
 	return ids, nil
 }
 
-// seeded returns the source of randomness of one component of a world, so that
+// seededBy returns the source of randomness of one component of a world, so that
 // what one of them draws does not change what another one does.
-func seeded(seed uint64, component string) *rand.ChaCha8 {
+func seededBy(seed uint64, component string) *seeded.Source {
 	var key [32]byte
 	for i := range 8 {
 		key[i] = byte(seed >> (8 * i))
 	}
 	copy(key[8:], component)
-	return rand.NewChaCha8(key)
+	return seeded.New(key)
 }
 
-// drawing is seeded for numbers.
-func drawing(seed uint64, component string) *rand.Rand { return rand.New(seeded(seed, component)) }
+// drawing is seededBy for numbers.
+func drawing(seed uint64, component string) *rand.Rand { return rand.New(seededBy(seed, component)) }

@@ -57,7 +57,7 @@ func (w *world) newDevice(file *encryption.Identity) *device {
 	n := len(w.devices)
 	d := &device{
 		w: w, n: n, name: string(rune('a' + n)), file: file, disk: newDisk(),
-		random: seeded(w.seed, fmt.Sprint("replica ", n)),
+		random: seededBy(w.seed, fmt.Sprint("replica ", n)),
 	}
 	d.own.begin(d)
 	if w.draw.plan.IntN(2) == 0 {

@@ -33,6 +33,7 @@ const (
 	backAtOnce
 	backByOthers
 	backByNobody
+	keyLost
 	renewed
 	compared
 	checked
@@ -70,6 +71,7 @@ var rareNames = [numRare]string{
 	backAtOnce:        "put back, noticed at once",
 	backByOthers:      "put back, noticed by others",
 	backByNobody:      "put back, noticed by nobody",
+	keyLost:           "put back without a key that was in use",
 	renewed:           "new writer",
 	compared:          "fingerprints compared equal",
 	checked:           "stored records verified",

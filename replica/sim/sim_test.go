@@ -2,6 +2,7 @@ package sim
 
 import (
 	"flag"
+	"io"
 	"testing"
 
 	_ "github.com/starling-sync/starling/replica"
@@ -33,4 +34,15 @@ func TestWorlds(t *testing.T) {
 func TestTrace(t *testing.T) {
 	r := Run(*from, t.Output())
 	t.Log(r.Failure)
+}
+
+// The same seed gives the same world, to the byte.
+func TestDeterminism(t *testing.T) {
+	for seed := *from; seed < *from+20; seed++ {
+		a, b := Run(seed, nil), Run(seed, io.Discard)
+		if *a != *b {
+			t.Errorf("world %d takes two courses:\n%+v\n%+v", seed, a, b)
+		}
+		t.Logf("%d %x", seed, a.Hash[:4])
+	}
 }

@@ -76,7 +76,7 @@ type draws struct{ plan, net, disk, user, fault *rand.Rand }
 
 func newWorld(seed uint64, trace io.Writer) *world {
 	w := &world{
-		seed: seed, apart: map[[2]int]bool{}, bytes: seeded(seed, "bytes"),
+		seed: seed, apart: map[[2]int]bool{}, bytes: seededBy(seed, "bytes"),
 		draw: draws{
 			drawing(seed, "plan"), drawing(seed, "network"), drawing(seed, "disk"),
 			drawing(seed, "user"), drawing(seed, "faults"),

@@ -58,7 +58,7 @@ func layers() []layer {
 		{"replica/internal/hand", []string{"encryption", "replica/internal/core", "replica/internal/wire", "replica/store"},
 			[]string{badger, libp2p, "net"}, nil,
 			"it only says how a replica is driven by hand; package replica fills it in, so that nothing of it is public"},
-		{"replica/sim", []string{"crdt", "crdt/change", "crdt/account", "encryption", "replica",
+		{"replica/sim", []string{"crdt", "crdt/change", "crdt/account", "encryption", "encryption/seeded", "replica",
 			"replica/internal/hand", "replica/internal/core", "replica/internal/wire", "replica/store"},
 			[]string{libp2p, "net/http"}, nil,
 			"a simulated world is real replicas on a simulated network and disk: the real ones are not of it"},

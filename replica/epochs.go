@@ -2,10 +2,14 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/store"
 )
 
 // epochRecord counts what was sealed in the current epoch, by all writers.
@@ -65,11 +69,30 @@ func (l *loop) welcomePeer(device encryption.DeviceID) error {
 			return err
 		}
 	}
-	records, err := l.r.id.PrepareRewrap(l.config.Random, device)
+	return l.rewrapFor(device)
+}
+
+func (l *loop) rewrapFor(devices ...encryption.DeviceID) error {
+	records, err := l.r.id.PrepareRewrap(l.config.Random, devices...)
 	if err != nil || len(records) == 0 {
 		return err
 	}
 	return l.addRoster(roster{records: records})
+}
+
+// rewrap hands an epoch that has come to the connected devices that its author did
+// not know of. They will be sent what is sealed in it, and could not open that.
+func (l *loop) rewrap() {
+	if l.standing.State != encryption.StandingMember || len(l.links) == 0 {
+		return
+	}
+	var met []encryption.DeviceID
+	for _, id := range slices.Sorted(maps.Keys(l.links)) {
+		met = append(met, l.links[id].peer.Device)
+	}
+	if err := l.rewrapFor(met...); err != nil && !errors.Is(err, store.ErrDiskFull) {
+		l.fault("", fmt.Errorf("hand on an epoch: %w", err))
+	}
 }
 
 func (l *loop) rekey() error {

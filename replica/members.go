@@ -249,6 +249,7 @@ func (l *loop) addRoster(p roster) error {
 	if len(added)+len(records) > 0 {
 		l.announce(added, records)
 		l.confirm()
+		l.rewrap()
 	}
 	return refused
 }

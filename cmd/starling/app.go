@@ -73,7 +73,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.devicesCommand(), a.statusCommand(), a.verifyCommand(), a.watchCommand(), a.stateCommand(),
 		a.chatCommand(), a.contactCommand(), a.settingCommand(), a.labelCommand(),
 		a.backupCommand(), a.restoreCommand(), a.recoverCommand(), a.wordsCommand(),
-		a.passphraseCommand(), a.lockCommand(), a.unlockCommand(), a.rotateCommand(), a.versionCommand(), exitCodesTopic(),
+		a.passphraseCommand(), a.lockCommand(), a.unlockCommand(), a.rotateCommand(), a.simCommand(), a.versionCommand(), exitCodesTopic(),
 	)
 	return root
 }

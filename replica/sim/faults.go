@@ -199,7 +199,10 @@ func (w *world) add(sponsor *device) {
 	var welcome []byte
 	sponsor.do(func(r hand.Replica) { welcome, err = r.AddDevice(request) })
 	switch {
-	case sponsor.rep == nil || sponsor.store.failed && err != nil:
+	case sponsor.rep == nil:
+		w.checks.unborn++
+		return
+	case sponsor.store.failed && err != nil:
 		return
 	case err != nil:
 		w.fail("%s cannot add a device: %v", sponsor.name, err)

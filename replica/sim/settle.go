@@ -73,7 +73,7 @@ func (w *world) settled() bool {
 			return false
 		}
 		for _, e := range d.ends {
-			if e.flying > 0 || e.link == nil || len(e.arrived) > 0 {
+			if e.flying > 0 || e.cut || e.link == nil || len(e.arrived) > 0 {
 				return false
 			}
 		}

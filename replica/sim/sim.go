@@ -16,7 +16,16 @@ type Result struct {
 
 	Events, Edits, Commits, Crashes, Envelopes, Bytes int
 
-	Rare [numRare]int // how often each rare state was reached
+	Rare [numRare]int // how often each rare state was reached, by Rare
+}
+
+// Rares returns all rare states, in the order of Result.Rare.
+func Rares() []Rare {
+	all := make([]Rare, numRare)
+	for i := range all {
+		all[i] = Rare(i)
+	}
+	return all
 }
 
 // Err is the failure with the seed that replays it.

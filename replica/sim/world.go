@@ -44,7 +44,7 @@ func drawPlan(r *rand.Rand) plan {
 	if r.IntN(8) == 0 {
 		p.devices += 1 + r.IntN(2)
 	}
-	p.pause = p.faults * time.Duration(p.devices) / time.Duration(8+r.IntN(16))
+	p.pause = p.faults * time.Duration(p.devices) / time.Duration(4+r.IntN(10))
 	return p
 }
 
@@ -213,13 +213,13 @@ func (w *world) describe(m wire.Message) string {
 		}
 		return s
 	case *wire.Members:
-		return fmt.Sprintf("%d operations", len(m.Ops))
+		return "operations" + short(m.Ops)
 	case *wire.Epochs:
-		return fmt.Sprintf("%d epochs", len(m.Records))
+		return "epochs" + short(m.Records)
 	case *wire.Envelope:
 		for _, d := range w.running() {
 			if u, err := d.id.OpenEnvelope(m.Raw); err == nil {
-				return fmt.Sprintf("envelope %x:%d of %d bytes", u.Writer[:3], u.Seq, len(m.Raw))
+				return fmt.Sprintf("envelope %x:%d of %d bytes in epoch %x", u.Writer[:3], u.Seq, len(m.Raw), m.Raw[1:4])
 			}
 		}
 		return fmt.Sprintf("envelope of %d bytes", len(m.Raw))
@@ -231,4 +231,13 @@ func (w *world) describe(m wire.Message) string {
 		return s
 	}
 	return fmt.Sprintf("%T", m)
+}
+
+// short names signed things by their hashes.
+func short(raws [][]byte) (s string) {
+	for _, raw := range raws {
+		h := sha256.Sum256(raw)
+		s += fmt.Sprintf(" %x", h[:3])
+	}
+	return s
 }

@@ -33,11 +33,12 @@ type loop struct {
 	flying *group    // being written; nil when none is
 
 	saved     map[[32]byte]bool // hashes of the operations and epoch records in the store
-	mark      rosterMark        // of what of the roster is in the store
-	nextKey   uint64            // number of the next key in the store
-	leaving   []*link           // that write their last
-	later     *time.Timer       // until the network is told; nil for none
-	ticking   *time.Timer       // until the exchange hears that time has passed; nil for none
+	untold    untold
+	mark      rosterMark  // of what of the roster is in the store
+	nextKey   uint64      // number of the next key in the store
+	leaving   []*link     // that write their last
+	later     *time.Timer // until the network is told; nil for none
+	ticking   *time.Timer // until the exchange hears that time has passed; nil for none
 	standing  encryption.Standing
 	rate      encryption.OperationLimiter // of what is asked for
 	epoch     epochRecord                 // the current one
@@ -265,7 +266,7 @@ func (l *loop) send(e core.Send) {
 
 // attach begins a session on a new stream.
 func (l *loop) attach(link *link) {
-	if err := errors.Join(l.saveRoster(), l.welcomePeer(link.peer.Device)); err != nil {
+	if err := errors.Join(l.tellRoster(), l.welcomePeer(link.peer.Device)); err != nil {
 		l.fault("", err)
 		link.close()
 		return

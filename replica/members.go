@@ -204,7 +204,7 @@ func (l *loop) asked(make func(*encryption.Identity, time.Time) (roster, error))
 // is there in memory only would be told to others, and be there for good, after
 // the caller had been told that it failed.
 func (l *loop) prepare(make func(*encryption.Identity, time.Time) (roster, error)) error {
-	if err := l.saveRoster(); err != nil { // what it follows must not be missing
+	if err := l.tellRoster(); err != nil { // what it follows must not be missing
 		return err
 	}
 	p, err := make(l.r.id, l.config.Clock())
@@ -242,16 +242,35 @@ func (l *loop) addRoster(p roster) error {
 	}
 	records, epochErr := l.r.id.AdmitEpochs(p.records...)
 	refused := errors.Join(keyErr, admitErr, epochErr)
-	if err := l.saveRoster(); err != nil {
+	l.untold.added = append(l.untold.added, added...)
+	l.untold.records = append(l.untold.records, records...)
+	if err := l.tellRoster(); err != nil {
 		l.unlinkAll(err)
 		return errors.Join(refused, err)
 	}
-	if len(added)+len(records) > 0 {
-		l.announce(added, records)
+	return refused
+}
+
+// untold is what of the roster was admitted and nobody was told of yet, because it
+// could not be written.
+type untold struct {
+	added   []encryption.Operation
+	records [][]byte
+}
+
+// tellRoster makes everything that was admitted durable and then tells of it.
+func (l *loop) tellRoster() error {
+	if err := l.saveRoster(); err != nil {
+		return err
+	}
+	u := l.untold
+	l.untold = untold{}
+	if len(u.added)+len(u.records) > 0 {
+		l.announce(u.added, u.records)
 		l.confirm()
 		l.rewrap()
 	}
-	return refused
+	return nil
 }
 
 // announce tells subscribers and the other devices.

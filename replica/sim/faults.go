@@ -253,6 +253,7 @@ func (w *world) remove(d *device) {
 	busy := w.busy(target)
 	var err error
 	w.event("removes", d, target)
+	w.checks.removals++
 	d.do(func(r hand.Replica) { _, err = r.RemoveDevice(target.id.Device()) })
 	switch {
 	case d.rep == nil || d.store.failed && err != nil:
@@ -260,7 +261,6 @@ func (w *world) remove(d *device) {
 	case err != nil && !errors.Is(err, encryption.ErrOperationRate):
 		w.fail("%s cannot remove %s: %v", d.name, target.name, err)
 	}
-	w.checks.removals++
 	w.seen(removed)
 	if busy {
 		w.seen(removedInSync)

@@ -34,6 +34,7 @@ const (
 	backByOthers
 	backByNobody
 	keyLost
+	spokenTo
 	renewed
 	compared
 	checked
@@ -72,6 +73,7 @@ var rareNames = [numRare]string{
 	backByOthers:      "put back, noticed by others",
 	backByNobody:      "put back, noticed by nobody",
 	keyLost:           "put back without a key that was in use",
+	spokenTo:          "settled only after another edit",
 	renewed:           "new writer",
 	compared:          "fingerprints compared equal",
 	checked:           "stored records verified",

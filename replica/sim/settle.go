@@ -29,6 +29,21 @@ func (w *world) heal() {
 	}
 	w.checks.healed()
 	w.keep()
+	w.later(time.Second, w.speak)
+}
+
+// speak lets every member write once more, again and again until all are equal. A
+// device that has lost the key that an epoch was wrapped for makes another one, but
+// is told the secrets only by whoever begins the next epoch, which is who writes.
+func (w *world) speak() {
+	if w.calm {
+		return
+	}
+	w.rounds++
+	for _, d := range w.members() {
+		w.edit(d)
+	}
+	w.later(8*time.Second, w.speak)
 }
 
 // keep connects whom nothing connects, again and again.
@@ -36,7 +51,7 @@ func (w *world) keep() {
 	all := w.running()
 	for i, a := range all {
 		for _, b := range all[i+1:] {
-			if w.streams(a, b) == 0 && w.inside(a) && w.inside(b) {
+			if w.streams(a, b) == 0 && !w.calm {
 				w.meet(a, b)
 			}
 		}
@@ -66,7 +81,7 @@ func (w *world) members() []*device { return w.those(w.inside) }
 func (w *world) settled() bool {
 	all := w.members()
 	for _, d := range all {
-		if d.rep.Flying() || d.rep.Backlog() || d.rep.Exchange().Digest() != all[0].rep.Exchange().Digest() {
+		if d.rep.Flying() || d.rep.Backlog() && len(all) > 1 || d.rep.Exchange().Digest() != all[0].rep.Exchange().Digest() {
 			return false
 		}
 		if len(d.ends) < len(all)-1 {

@@ -105,3 +105,32 @@ func (l *loop) rekey() error {
 		return roster{ops: [][]byte{op}, key: key}, err
 	})
 }
+
+// maxEarly bounds the epoch records that wait for what they need.
+const maxEarly = 64
+
+// admitEpochs admits records. A rewrap of an epoch that is not known here yet may
+// come over one stream before the one for this device comes over another: it waits
+// for that, and is nobody's fault.
+func (l *loop) admitEpochs(records [][]byte) (added [][]byte, err error) {
+	if len(records) == 0 {
+		return nil, nil
+	}
+	all := slices.Concat(l.early, records)
+	l.early = nil
+	added, err = l.r.id.AdmitEpochs(all...)
+	if err == nil {
+		return added, nil
+	}
+	var errs []error
+	for _, raw := range all {
+		more, err := l.r.id.AdmitEpochs(raw)
+		added = append(added, more...)
+		if errors.Is(err, encryption.ErrUnknownEpoch) && len(l.early) < maxEarly {
+			l.early = append(l.early, slices.Clone(raw))
+			continue
+		}
+		errs = append(errs, err)
+	}
+	return added, errors.Join(errs...)
+}

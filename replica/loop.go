@@ -34,6 +34,7 @@ type loop struct {
 
 	saved     map[[32]byte]bool // hashes of the operations and epoch records in the store
 	untold    untold
+	early     [][]byte    // epoch records that came before what they need
 	mark      rosterMark  // of what of the roster is in the store
 	nextKey   uint64      // number of the next key in the store
 	leaving   []*link     // that write their last

@@ -240,7 +240,7 @@ func (l *loop) addRoster(p roster) error {
 	if l.r.id.Adopt() {
 		l.adopt()
 	}
-	records, epochErr := l.r.id.AdmitEpochs(p.records...)
+	records, epochErr := l.admitEpochs(p.records)
 	refused := errors.Join(keyErr, admitErr, epochErr)
 	l.untold.added = append(l.untold.added, added...)
 	l.untold.records = append(l.untold.records, records...)

@@ -21,8 +21,8 @@ const maxDevices = 6
 // family is the account that every world begins with: a founder, and devices that
 // it added one after another. Its keys are the same in all worlds of all processes.
 type family struct {
-	members []*encryption.Identity // as they are in the identity files
-	ops     [][]byte               // of all of them
+	members []*encryption.Identity                 // as they are in the identity files
+	met     [maxDevices + 1][]*encryption.Identity // the first so many, when they have met
 }
 
 // theFamily is made once: key generation costs more than a world may.
@@ -40,9 +40,39 @@ var theFamily = sync.OnceValues(func() (*family, error) {
 		}
 		f.members = append(f.members, id)
 	}
-	f.ops = founder.Ops()
+	for n := 2; n <= maxDevices; n++ {
+		if err := f.introduce(n, founder.Ops()[:n], random); err != nil {
+			return nil, err
+		}
+	}
 	return f, nil
 })
+
+// introduce makes the first n devices know each other, in an epoch of their own.
+func (f *family) introduce(n int, ops [][]byte, random io.Reader) error {
+	var all []*encryption.Identity
+	for _, m := range f.members[:n] {
+		all = append(all, m.Copy())
+	}
+	if _, err := all[0].Admit(ops...); err != nil {
+		return err
+	}
+	op, record, err := all[0].PrepareEpoch(start, random)
+	if err != nil {
+		return err
+	}
+	for _, id := range all {
+		_, err := id.Admit(append(slices.Clone(ops), op)...)
+		if err == nil {
+			_, err = id.AdmitEpochs(append(f.members[0].EpochRecords(), record)...)
+		}
+		if err != nil {
+			return fmt.Errorf("introduce %d devices: %w", n, err)
+		}
+	}
+	f.met[n] = all
+	return nil
+}
 
 func (f *family) join(founder *encryption.Identity, name string, random io.Reader) (*encryption.Identity, error) {
 	j, err := encryption.NewJoiner(&encryption.JoinOptions{Name: name, Random: random})
@@ -75,19 +105,17 @@ func joined(j *encryption.Joiner, sponsor interface {
 }
 
 // some returns the identities of n devices. Each knows of those that were added
-// before it; if all is true, of all n.
-func (f *family) some(n int, all bool) ([]*encryption.Identity, error) {
-	var ids []*encryption.Identity
-	for _, m := range f.members[:n] {
-		id := m.Copy()
-		if all {
-			if _, err := id.Admit(slices.Clone(f.ops[:n])...); err != nil {
-				return nil, fmt.Errorf("begin an account of %d devices: %w", n, err)
-			}
-		}
-		ids = append(ids, id)
+// before it; if all is true, they have met.
+func (f *family) some(n int, all bool) []*encryption.Identity {
+	from := f.members[:n]
+	if all {
+		from = f.met[n]
 	}
-	return ids, nil
+	var ids []*encryption.Identity
+	for _, id := range from {
+		ids = append(ids, id.Copy())
+	}
+	return ids
 }
 
 // seededBy returns the source of randomness of one component of a world, so that

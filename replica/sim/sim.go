@@ -53,13 +53,8 @@ func (w *world) play() {
 		w.fail("no account: %v", err)
 		return
 	}
-	ids, err := f.some(w.plan.devices, w.plan.allKnown)
-	if err != nil {
-		w.fail("%v", err)
-		return
-	}
 	w.tracef("plan %+v", w.plan)
-	for _, id := range ids {
+	for _, id := range f.some(w.plan.devices, w.plan.allKnown) {
 		d := w.newDevice(id)
 		d.open()
 		w.use(d)

@@ -18,7 +18,7 @@ const tightWindow = 8 << 10
 // plan is what kind of world it is, drawn from the seed.
 type plan struct {
 	devices     int
-	allKnown    bool // all know each other from the beginning
+	allKnown    bool // all have met before the world begins
 	wrongClocks bool
 	rollbacks   bool // directories are put back to an older state
 	membership  bool // devices are added and removed
@@ -32,8 +32,8 @@ type plan struct {
 func drawPlan(r *rand.Rand) plan {
 	p := plan{
 		devices:     2 + min(r.IntN(3), r.IntN(3)),
-		allKnown:    r.IntN(2) == 0,
-		wrongClocks: r.IntN(2) == 0,
+		allKnown:    r.IntN(4) > 0,
+		wrongClocks: r.IntN(3) == 0,
 		rollbacks:   r.IntN(3) == 0,
 		membership:  r.IntN(3) == 0,
 		tight:       r.IntN(3) == 0,

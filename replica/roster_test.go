@@ -1,0 +1,46 @@
+package replica_test
+
+import (
+	"testing"
+
+	"github.com/starling-sync/starling/crdt/model"
+	"github.com/starling-sync/starling/replica"
+)
+
+// A device that had no room for a part of the roster when it came takes it in when
+// there is room, and is at the same point as the others then.
+func TestRosterIsTakenInOnceThereIsRoom(t *testing.T) {
+	a, b := pair(t)
+	connect(a, b)
+	inSync(t, a, b)
+	events := b.Watch(t.Context(), replica.Now)
+	b.store.failing(errFull)
+	join(t, a, "c")
+	await(t, events, func(ev model.Event) bool { return ev.Kind == "peer" && ev.Note == "disconnected" })
+	b.store.failing(nil)
+	connect(a, b)
+	if err := b.WaitInSync(t.Context(), a.id.Device()); err != nil {
+		t.Fatal(err)
+	}
+	v, err := b.Verify(t.Context())
+	if err != nil || len(v.Peers) != 1 || v.Peers[0].Result != "equal" {
+		t.Errorf("verification is %+v, %v", v, err)
+	}
+}
+
+// What a device seals in an epoch that it has made before it heard of another one
+// can be read by that one too, who gets it over a third.
+func TestEpochIsHandedOnToWhoIsConnected(t *testing.T) {
+	a, b := pair(t)
+	c := open(t, join(t, a, "c"))
+	connect(a, c)
+	inSync(t, a, c)
+	try(t, b.Rotate(t.Context()))
+	try(t, b.Apply(t.Context(), []model.Edit{unread("x")}))
+	events := c.Watch(t.Context(), replica.Now)
+	connect(a, b)
+	ev := await(t, events, func(ev model.Event) bool { return ev.Kind == "chat" || ev.Kind == "fault" })
+	if ev.Kind == "fault" {
+		t.Errorf("the other device reports: %s", ev.Note)
+	}
+}

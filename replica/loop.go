@@ -242,7 +242,7 @@ func (l *loop) perform(effects []core.Effect) {
 		case core.Rewound:
 			l.rewind(e.Err.Error())
 		case core.Serve:
-			l.serve(e)
+			l.sendDocuments(e)
 		case core.Absorb:
 			l.parts = append(l.parts, e)
 		case core.Progress:

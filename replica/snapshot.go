@@ -28,8 +28,8 @@ import (
 // The changes of a snapshot are not signed by who wrote them: its sender, a member
 // that has authenticated itself, answers for them.
 
-// serve sends the documents that another device asked for.
-func (l *loop) serve(e core.Serve) {
+// sendDocuments sends the documents that another device asked for.
+func (l *loop) sendDocuments(e core.Serve) {
 	part, err := l.part(e.Want)
 	if err == nil {
 		l.send(core.Send{Session: e.Session, Message: part})

@@ -49,13 +49,14 @@ type place struct {
 
 // safety watches honest hosts and notes the first thing that must not be.
 type safety struct {
-	net    *network
-	liar   *host // of whom nothing is expected, nor of what is said to it
-	facts  map[place]*fact
-	drafts map[place]*fact // sealed and not durable
-	sent   map[*end]frontier
-	seen   map[string]int // how often something rare came about
-	broken string
+	net      *network
+	liar     *host // of whom nothing is expected, nor of what is said to it
+	facts    map[place]*fact
+	drafts   map[place]*fact // sealed and not durable
+	sent     map[*end]frontier
+	seen     map[string]int // how often something rare came about
+	broken   string
+	received int // envelopes that were sent
 }
 
 func newSafety(n *network) *safety {
@@ -214,6 +215,7 @@ func (s *safety) envelope(h *host, e *end, raw []byte) {
 		has[w] = max(has[w], l.seq)
 		s.seen["left to somebody else"]++
 	}
+	s.received++
 	if f := s.facts[place{entry.Writer, entry.Seq}]; len(has.missing(f.past)) > 0 {
 		s.breach("%s sends %s ahead of its causal past", h.name, s.net.envelope(raw))
 	}

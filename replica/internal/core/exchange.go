@@ -31,6 +31,7 @@ type Exchange struct {
 	fetch    *fetch     // documents are coming; nil for none
 	partial  *fetch     // the last one, if it was cut
 	mends    [][16]byte // documents that are damaged here
+	twice    bool       // something has come twice
 	out      []Effect
 }
 
@@ -258,7 +259,8 @@ func (x *Exchange) duplicate(s *session, w encryption.WriterID, seq uint64) {
 		s.due[w] = x.durable[w].Seq
 		x.emit(s.acknowledge()...)
 	}
-	x.tellNearby(s)
+	x.twice = true
+	x.nearbyChanged()
 }
 
 func (x *Exchange) ack(s *session, m *wire.Ack) {

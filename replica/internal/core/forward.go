@@ -105,19 +105,16 @@ func (x *Exchange) nearby(but encryption.DeviceID) [][16]byte {
 	return slices.Compact(devices)
 }
 
-// tellNearby tells s whom this device is connected with, if that is news.
-func (x *Exchange) tellNearby(s *session) {
-	if now := x.nearby(s.device); s.known && !slices.Equal(now, s.toldNearby) {
-		s.toldNearby = now
-		x.emit(Send{s.id, &wire.Neighbours{Devices: now}})
-	}
-}
-
-// nearbyChanged tells those who have sent something twice.
+// nearbyChanged tells everyone whom this device is connected with, once something
+// has come twice: what one has sent needlessly others will.
 func (x *Exchange) nearbyChanged() {
+	if !x.twice {
+		return
+	}
 	for _, s := range x.ordered() {
-		if s.toldNearby != nil {
-			x.tellNearby(s)
+		if now := x.nearby(s.device); s.known && !slices.Equal(now, s.toldNearby) {
+			s.toldNearby = now
+			x.emit(Send{s.id, &wire.Neighbours{Devices: now}})
 		}
 	}
 }

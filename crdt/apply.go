@@ -91,25 +91,45 @@ func (h *history) admits(c *Change) ([]site, error) {
 	return h.resolves(c)
 }
 
-// loadHistory reads the changes of the core into d.history.
+// loadHistory reads the changes of the document into d.history.
 func (d *Document) loadHistory() error {
 	if d.history != nil {
 		return nil
 	}
-	changes, err := d.doc.Changes()
+	changes, err := d.changes()
 	if err != nil {
 		return fmt.Errorf("read the history: %w", err)
 	}
 	h := newHistory(nil)
-	for _, c := range changes {
-		parsed, err := change.Parse(c.Save())
-		if err != nil {
-			return fmt.Errorf("read the history: %w", err)
-		}
-		h.add(&parsed, sitesOf(&parsed))
+	for i := range changes {
+		h.add(&changes[i], sitesOf(&changes[i]))
 	}
-	d.history = h
+	d.history, d.saved, d.since = h, nil, nil
 	return nil
+}
+
+// changes returns all changes in causal order, while there is no history: those that
+// were loaded, and those made since. Where ParseSaved refuses what was loaded the
+// core tells them: it may be larger than what another device may send.
+func (d *Document) changes() ([]Change, error) {
+	if changes, err := change.ParseSaved(d.saved); err == nil {
+		return append(changes, d.since...), nil
+	}
+	return d.changesOfCore()
+}
+
+func (d *Document) changesOfCore() ([]Change, error) {
+	all, err := d.doc.Changes()
+	if err != nil {
+		return nil, err
+	}
+	changes := make([]Change, len(all))
+	for i, c := range all {
+		if changes[i], err = change.Parse(c.Save()); err != nil {
+			return nil, err
+		}
+	}
+	return changes, nil
 }
 
 // Has says whether the document holds a change. A document that is broken

@@ -40,6 +40,8 @@ type Document struct {
 	lastN   uint64              // highest n of writer
 	actors  map[Writer]struct{} // of all changes
 	history *history            // nil until it is needed
+	saved   []byte              // what was loaded, until the history is needed
+	since   []Change            // what was made after that
 	edits   uint64              // grows with everything that changes the document
 	broken  error
 }
@@ -57,7 +59,7 @@ func NewDocument(w Writer) (*Document, error) {
 	return d, nil
 }
 
-// LoadDocument reads what Save returned. The bytes must come from this
+// LoadDocument reads what Save returned, and keeps it. The bytes must come from this
 // device or from someone it trusts like itself: beyond their frame and
 // checksum they are not checked before they reach the Automerge core.
 func LoadDocument(saved []byte, w Writer) (*Document, error) {
@@ -72,7 +74,7 @@ func LoadDocument(saved []byte, w Writer) (*Document, error) {
 	if err := doc.SetActorID(w.hex()); err != nil {
 		return nil, fmt.Errorf("load document: set actor %s: %w", w.hex(), err)
 	}
-	d := &Document{doc: doc, writer: w, heads: header.heads, actors: header.actors}
+	d := &Document{doc: doc, writer: w, heads: header.heads, actors: header.actors, saved: saved}
 	if err := d.checkHeads(); err != nil {
 		return nil, fmt.Errorf("load document: %w", err)
 	}

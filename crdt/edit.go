@@ -222,6 +222,8 @@ func (d *Document) adopt(c *Change, e *Edit) {
 	d.lastN = e.lastN
 	if d.history != nil {
 		d.history.add(c, sitesOf(c))
+	} else {
+		d.since = append(d.since, *c)
 	}
 	d.content.adopt(e.over)
 }

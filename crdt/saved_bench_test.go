@@ -50,7 +50,8 @@ func BenchmarkSaved(b *testing.B) {
 			{"ParseSaved", func() error { _, err := change.ParseSaved(saved); return err }},
 			{"LoadDocument", func() error { _, err := LoadDocument(saved, Writer{1}); return err }},
 			{"Save", func() error { _, err := d.Save(); return err }},
-			{"loadHistory", func() error { d.history = nil; return d.loadHistory() }},
+			{"loadHistory", func() error { d.history, d.saved = nil, saved; return d.loadHistory() }},
+			{"loadHistoryOfCore", func() error { d.history, d.saved = nil, nil; return d.loadHistory() }},
 		} {
 			b.Run(fmt.Sprintf("%s/%d", way.name, n), func(b *testing.B) {
 				b.ReportAllocs()

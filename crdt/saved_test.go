@@ -3,6 +3,7 @@ package crdt
 import (
 	"bytes"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,15 +17,9 @@ import (
 // changesOf returns the changes of a document as the core tells them, in its order.
 func changesOf(t tester, d *Document) []Change {
 	t.Helper()
-	all, err := d.doc.Changes()
+	changes, err := d.changesOfCore()
 	if err != nil {
 		t.Fatal(err)
-	}
-	changes := make([]Change, len(all))
-	for i, c := range all {
-		if changes[i], err = change.Parse(c.Save()); err != nil {
-			t.Fatal(err)
-		}
 	}
 	return changes
 }
@@ -159,4 +154,37 @@ func anyWrite(t *rapid.T, root *automerge.Map) error {
 		nil, nil, true, false, uint64(n), n, float64(n), "a text", []byte{1, byte(n)}, automerge.NewCounter(n % 1000), time.UnixMilli(n % (1 << 50)),
 		automerge.NewText("a text"), automerge.NewText(""),
 	}[kind])
+}
+
+// TestHistoryIsLoaded as the core tells it, after edits that came before it was
+// needed, and where what was loaded cannot be read.
+func TestHistoryIsLoaded(t *testing.T) {
+	first, _ := shared(t)
+	for name, alter := range map[string]func(*Document){
+		"from what was loaded": func(*Document) {},
+		"from the core":        func(d *Document) { d.saved = d.saved[1:] },
+	} {
+		d := reload(t, first, 7)
+		for i := range 3 {
+			write(t, d, 1_700_000_000_000+int64(i), func(e *Edit) error { return typeNote(e, strings.Repeat("x", i+1)) })
+		}
+		alter(d)
+		want := newHistory(nil)
+		for _, c := range changesOf(t, d) {
+			want.add(&c, sitesOf(&c))
+		}
+		if err := d.loadHistory(); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(d.history, want) || len(want.known) < 4 {
+			t.Errorf("%s: the history is\n%+v, want\n%+v", name, d.history, want)
+		}
+		if d.saved != nil || d.since != nil {
+			t.Errorf("%s: what was loaded is kept", name)
+		}
+		write(t, d, 1_700_000_000_009, setName("after"))
+		if n := len(changesOf(t, d)); n != len(d.history.known) {
+			t.Errorf("%s: %d changes are known of %d", name, len(d.history.known), n)
+		}
+	}
 }

@@ -30,7 +30,7 @@ func TestSavedGate(t *testing.T) {
 		})
 		return
 	}
-	tally := campaign(t, *gateSaved, 25_000)
+	tally := campaign(t, *gateSaved, 5_000)
 	t.Logf("seed %d: %d saved documents tried, %d accepted, %d applied to one of two, %d aborts", *gateSeed, tally.offered, tally.parsed, tally.applied, tally.aborts)
 }
 

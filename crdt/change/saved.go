@@ -9,12 +9,13 @@ import (
 )
 
 // Limits on a saved document. They bound what reading one can take in memory
-// and time, whatever its runs and its compressed columns claim.
+// and time, whatever its runs and its compressed columns claim. Within them a
+// few hundred bytes can still stand for all these changes and operations.
 const (
 	MaxSaved         = 8 << 20  // bytes of the document
 	MaxSavedInflated = 32 << 20 // bytes of its columns
 	MaxSavedRestored = 64 << 20 // bytes of its changes
-	MaxSavedChanges  = 1 << 18  // changes
+	MaxSavedChanges  = 1 << 17  // changes
 	MaxSavedActors   = 1 << 14  // actors
 	MaxSavedOps      = 1 << 20  // operations without deletions, and as many predecessors of all
 )

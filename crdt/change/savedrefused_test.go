@@ -254,3 +254,28 @@ func TestParseSavedRefuses(t *testing.T) {
 	}
 	t.Logf("%d refused", len(cases))
 }
+
+// TestParseSavedKeepsItsLimits: one more than a limit allows, in runs that take a few
+// bytes.
+func TestParseSavedKeepsItsLimits(t *testing.T) {
+	run := func(n int64, value byte) []byte { return append(appendInt(nil, n), value) }
+	for name, c := range map[string]struct {
+		reason string
+		alter  func(*savedtest.Parts)
+	}{
+		"changes":    {"a run of more than 131072", func(p *savedtest.Parts) { p.Changes[0].Bytes = run(MaxSavedChanges+1, 0) }},
+		"operations": {"a run of more than 1048576", func(p *savedtest.Parts) { p.Ops[column(p.Ops, 66)].Bytes = run(MaxSavedOps+1, 1) }},
+		"successors": {"more than 1048576 successors", func(p *savedtest.Parts) {
+			p.Ops[column(p.Ops, 128)].Bytes = append([]byte{0x7f}, appendUint(nil, MaxSavedOps+1)...)
+		}},
+		"actors": {"exceeds 16384", func(p *savedtest.Parts) { p.Actors = slices.Repeat(p.Actors, MaxSavedActors) }},
+		"heads":  {"exceeds 16384", func(p *savedtest.Parts) { p.Heads = slices.Repeat(p.Heads, MaxSavedActors+1) }},
+		"bytes":  {"longer than 8388608 bytes", func(p *savedtest.Parts) { p.Tail = make([]byte, MaxSaved) }},
+	} {
+		p := validSaved(t).Parts()
+		c.alter(p)
+		if _, err := ParseSaved(p.Marshal()); !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), c.reason) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -72,10 +72,10 @@ type fullDisk struct {
 	words  string // file with the recovery words
 	backup string // file with a backup
 
-	acked                                  map[string]bool
-	edits, refused, lost, crashes, running int
-	levels, rushes                         int
-	codes                                  map[string]int
+	acked                         map[string]bool
+	edits, refused, lost, crashes int
+	levels, rushes                int
+	codes                         map[string]int
 }
 
 func newFullDisk(t *testing.T) *fullDisk {

@@ -207,7 +207,7 @@ func (l *loop) outside() error {
 // confirm says that removals are stored here, and vouches for what is held of
 // devices that are out. Others only take what somebody vouches for.
 func (l *loop) confirm() {
-	if l.standing.State != encryption.StandingMember {
+	if l.r.id.Standing().State != encryption.StandingMember { // which may not have been told yet
 		return
 	}
 	var hashes []encryption.Hash

@@ -46,23 +46,41 @@ func relay(t *testing.T, a, b hand.Link) {
 	}
 }
 
+// add lets a driven replica add a device.
+func add(t *testing.T, sponsor hand.Replica, name string) *encryption.Identity {
+	t.Helper()
+	j, err := encryption.NewJoiner(&encryption.JoinOptions{Name: name})
+	try(t, err)
+	welcome, err := sponsor.AddDevice(j.Request(encryption.Hash{1}))
+	try(t, err)
+	try(t, j.OpenWelcome(encryption.Hash{1}, welcome))
+	id, err := j.Identity()
+	try(t, err)
+	return id
+}
+
+// commit makes what is in flight durable; it returns false if nothing was.
+func commit(replicas ...hand.Replica) (some bool) {
+	for _, r := range replicas {
+		if r.Flying() {
+			r.Write()
+			r.Finish()
+			some = true
+		}
+	}
+	return some
+}
+
 // Own changes that wait to be sealed are no difference between two devices: they
 // cannot be compared as long as there are some.
 func TestCompareWithBacklog(t *testing.T) {
 	founder := create(t)
 	a := driven(t, founder)
-	j, err := encryption.NewJoiner(&encryption.JoinOptions{Name: "b"})
-	try(t, err)
-	welcome, err := a.AddDevice(j.Request(encryption.Hash{1}))
-	try(t, err)
-	try(t, j.OpenWelcome(encryption.Hash{1}, welcome))
-	joined, err := j.Identity()
-	try(t, err)
+	joined := add(t, a, "b")
 	b := driven(t, joined)
 	acknowledged := false
 	try(t, a.Apply([]model.Edit{unread("x")}, func(err error) { try(t, err); acknowledged = true }))
-	a.Write()
-	a.Finish()
+	commit(a)
 	if !acknowledged || !a.Backlog() {
 		t.Fatal("the edit does not wait to be sealed")
 	}
@@ -80,14 +98,30 @@ func TestCompareWithBacklog(t *testing.T) {
 		}
 	}
 	compare("not comparable")
-	for a.Flying() || b.Flying() {
-		for _, r := range []hand.Replica{a, b} {
-			if r.Flying() {
-				r.Write()
-				r.Finish()
-			}
-		}
+	for commit(a, b) {
 		relay(t, x, y)
 	}
 	compare("equal")
+}
+
+// What a device seals in an epoch that it has made before it heard of another one
+// can be read by that one too, which gets it over a third.
+func TestEpochIsHandedOnToWhoIsConnected(t *testing.T) {
+	founder := create(t)
+	a := driven(t, founder)
+	idB, idC := add(t, a, "b"), add(t, a, "c")
+	b, c := driven(t, idB), driven(t, idC)
+	toC, fromC := a.Attach(idC.Device()), c.Attach(founder.Device())
+	relay(t, toC, fromC)
+	try(t, b.Rotate())
+	try(t, b.Apply([]model.Edit{unread("x")}, func(err error) { try(t, err) }))
+	commit(b)
+	toB, fromB := a.Attach(idB.Device()), b.Attach(founder.Device())
+	for more := true; more; more = commit(a, b, c) {
+		relay(t, toB, fromB)
+		relay(t, toC, fromC)
+	}
+	if _, err := c.GetChat("x"); err != nil {
+		t.Errorf("what was sealed in the new epoch: %v", err)
+	}
 }

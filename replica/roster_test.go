@@ -31,20 +31,3 @@ func TestRosterIsTakenInOnceThereIsRoom(t *testing.T) {
 		t.Errorf("verification is %+v, %v", v, err)
 	}
 }
-
-// What a device seals in an epoch that it has made before it heard of another one
-// can be read by that one too, who gets it over a third.
-func TestEpochIsHandedOnToWhoIsConnected(t *testing.T) {
-	a, b := pair(t)
-	c := open(t, join(t, a, "c"))
-	connect(a, c)
-	inSync(t, a, c)
-	try(t, b.Rotate(t.Context()))
-	try(t, b.Apply(t.Context(), []model.Edit{unread("x")}))
-	events := c.Watch(t.Context(), replica.Now)
-	connect(a, b)
-	ev := await(t, events, func(ev model.Event) bool { return ev.Kind == "chat" || ev.Kind == "fault" })
-	if ev.Kind == "fault" {
-		t.Errorf("the other device reports: %s", ev.Note)
-	}
-}

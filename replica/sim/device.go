@@ -179,6 +179,10 @@ func (d *device) planCommit() {
 		}
 		d.written = true
 		d.w.result.Commits++
+		if !d.w.healing && d.w.draw.disk.IntN(100) == 0 {
+			d.w.crashNow(d)
+			return
+		}
 		d.w.later(d.w.noticeDelay(), d.inLife(d.notice))
 	}))
 }

@@ -40,7 +40,7 @@ func (w *world) strike() {
 		w.partition, w.jump, w.absent, w.compare, w.inspect, w.burst,
 	}
 	if w.plan.rollbacks {
-		common = append(common, w.save, w.save, w.putBack, w.putBack)
+		common = append(common, w.save, w.save, w.putBack, w.putBack, w.putBack)
 	}
 	if w.plan.membership {
 		common = append(common, w.add, w.remove, w.rotate)

@@ -94,7 +94,7 @@ func (w *world) hello(a, b *device) bool {
 			return met
 		}
 	}
-	w.seen(strangers)
+	w.fail("%s and %s know no common epoch", a.name, b.name)
 	return false
 }
 

@@ -20,7 +20,6 @@ const (
 	buffered
 	windowFull
 	backlogMet
-	strangers
 	added
 	addedInSync
 	removed
@@ -34,7 +33,6 @@ const (
 	backByOthers
 	backByNobody
 	keyLost
-	spokenTo
 	renewed
 	compared
 	checked
@@ -59,7 +57,6 @@ var rareNames = [numRare]string{
 	buffered:          "envelope held ahead of its past",
 	windowFull:        "window full",
 	backlogMet:        "met with a backlog",
-	strangers:         "hello in no common epoch",
 	added:             "device added",
 	addedInSync:       "device added in mid-sync",
 	removed:           "device removed",
@@ -73,7 +70,6 @@ var rareNames = [numRare]string{
 	backByOthers:      "put back, noticed by others",
 	backByNobody:      "put back, noticed by nobody",
 	keyLost:           "put back without a key that was in use",
-	spokenTo:          "settled only after another edit",
 	renewed:           "new writer",
 	compared:          "fingerprints compared equal",
 	checked:           "stored records verified",

@@ -20,14 +20,15 @@ func (w *world) putBack(d *device) {
 		return
 	}
 	d.crash()
-	state, know := d.lostState()
+	state := d.lostState()
 	d.disk.mem = d.saved.mem.Snapshot()
 	d.own.putBack(d.saved.marks)
-	noticed := w.noticedAtOnce(d)
 	switch {
-	case noticed:
+	case state == knownToSome && w.noticedAtOnce(d), state != knownToSome && w.draw.fault.IntN(3) == 0 && w.noticedAtOnce(d):
 		w.seen(backAtOnce)
-	case state == knownToAll && know:
+	case d.keychain != nil && d.behindKeychain():
+		w.seen(backAtOnce)
+	case state == knownToAll:
 		w.seen(backByOthers)
 		d.unaware = true
 	case state == knownToNone:
@@ -43,13 +44,11 @@ func (w *world) putBack(d *device) {
 // noticedAtOnce draws whether there is anything by which a device notices that its
 // directory is older than it was.
 func (w *world) noticedAtOnce(d *device) bool {
-	switch w.draw.fault.IntN(4) {
+	switch w.draw.fault.IntN(3) {
 	case 0:
 		d.place++
 	case 1:
 		d.lost = errEnd
-	case 2:
-		return d.keychain != nil && d.keychain.n > 0 && d.behindKeychain()
 	default:
 		return d.keychain != nil && d.behindKeychain()
 	}
@@ -70,8 +69,8 @@ const (
 )
 
 // lostState says who has what the saved state lacks of the writer that it would
-// write as. Quiet is false when something of it may be on its way.
-func (d *device) lostState() (who knownTo, quiet bool) {
+// write as. Something that may be on its way counts as known to some.
+func (d *device) lostState() knownTo {
 	writer := writerOn(d.saved.mem)
 	last := chainOn(d.saved.mem, writer)
 	all, none := true, true
@@ -93,9 +92,9 @@ func (d *device) lostState() (who knownTo, quiet bool) {
 	}
 	switch {
 	case all:
-		return knownToAll, true
+		return knownToAll
 	case none:
-		return knownToNone, true
+		return knownToNone
 	}
-	return knownToSome, true
+	return knownToSome
 }

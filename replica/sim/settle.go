@@ -39,7 +39,6 @@ func (w *world) speak() {
 	if w.calm {
 		return
 	}
-	w.rounds++
 	for _, d := range w.members() {
 		w.edit(d)
 	}

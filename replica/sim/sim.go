@@ -65,9 +65,6 @@ func (w *world) play() {
 	w.heal()
 	w.run(w.now+settleTime, func() bool { return w.calm })
 	w.result.Settled = w.now - w.plan.faults
-	if w.calm && w.rounds > 1 {
-		w.seen(spokenTo)
-	}
 	w.silence()
 	w.checks.final()
 }

@@ -60,7 +60,6 @@ type world struct {
 	apart   map[[2]int]bool // pairs between which nothing goes
 	healing bool            // faults are over
 	slow    bool            // disks are
-	rounds  int             // of edits since then
 	calm    bool            // all are equal and wait for nothing
 
 	draw   draws

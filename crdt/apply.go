@@ -1,6 +1,7 @@
 package crdt
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -203,4 +204,28 @@ func advance(heads []Hash, c *Change) []Hash {
 	out := slices.DeleteFunc(slices.Clone(heads), func(h Hash) bool { return slices.Contains(c.Deps, h) })
 	i := sort.Search(len(out), func(i int) bool { return out[i].Compare(c.Hash) > 0 })
 	return slices.Insert(out, i, c.Hash)
+}
+
+// ChangesBy returns all changes of a writer that the document has, in their order.
+func (d *Document) ChangesBy(w Writer) ([]Change, error) {
+	if d.broken != nil {
+		return nil, d.broken
+	}
+	all, err := d.doc.Changes()
+	if err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	var own []Change
+	for _, c := range all {
+		if c.ActorID() != w.hex() {
+			continue
+		}
+		parsed, err := change.Parse(c.Save())
+		if err != nil {
+			return nil, fmt.Errorf("read the history: %w", err)
+		}
+		own = append(own, parsed)
+	}
+	slices.SortFunc(own, func(a, b Change) int { return cmp.Compare(a.Seq, b.Seq) })
+	return own, nil
 }

@@ -49,5 +49,10 @@
 // nobody takes what was written afterwards. The next change of a device that
 // knows of the removal begins a new epoch (epochs.go).
 //
+// What is damaged is found by Verify, and by Examine for whoever has the store to
+// himself. Mend makes anew what can be computed (mend.go); the log and the changes
+// that wait cannot. When the log is damaged, what can be read is carried over into a
+// new store (salvage.go), and the other devices send the rest.
+//
 // A Replica with a nil Network is complete but for other devices.
 package replica

@@ -64,7 +64,7 @@ func (l *loop) welcomePeer(device encryption.DeviceID) error {
 	if l.standing.State != encryption.StandingMember {
 		return nil
 	}
-	if l.r.id.NeedsRekey(l.config.Clock()) {
+	if !l.unsure && l.r.id.NeedsRekey(l.config.Clock()) {
 		if err := l.rekey(); err != nil {
 			return err
 		}

@@ -91,16 +91,15 @@ func openFingerprint(s store.Store, log *slog.Logger) (*fingerprint, error) {
 		return f, err
 	}
 	log.Warn("the fingerprint is damaged; it is made anew from the documents", "err", err)
-	f, scan := countFingerprint(s)
+	f, scan := sumDocuments(s)
 	if scan != nil {
 		return nil, fmt.Errorf("%w; make it anew: %w", err, scan)
 	}
 	return f, nil
 }
 
-// countFingerprint makes the fingerprint from the documents. What it makes is stored
-// with the next group.
-func countFingerprint(s store.Store) (*fingerprint, error) {
+// sumDocuments makes the fingerprint from the documents, to be stored as a whole.
+func sumDocuments(s store.Store) (*fingerprint, error) {
 	f := &fingerprint{}
 	err := s.Scan(tableDocs, nil, nil, func(key, value []byte) error {
 		var rec docRecord
@@ -111,7 +110,7 @@ func countFingerprint(s store.Store) (*fingerprint, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("count the fingerprint: %w", err)
+		return nil, err
 	}
 	for i := range f.changed {
 		f.changed[i] = true

@@ -251,7 +251,7 @@ func (l *loop) admitAll(g *group) error {
 		if a == nil {
 			return nil
 		}
-		err := l.under(g, [32]byte(a.Chain.Head))
+		err := l.under(g, [32]byte(a.Chain.Head), setAsideRecord{Device: a.Content.Device, Writer: a.Content.Writer, Seq: a.Content.Seq})
 		if err == nil {
 			err = l.admit(g, a)
 		}

@@ -49,6 +49,8 @@ type loop struct {
 	sealing   bool // own changes are sealed though nobody is there to take them
 	stale     bool // the author must not be written under; see rewind
 	due       bool // and it was not tried yet to change that
+	kept      int  // salvaged changes that wait; see applySalvaged
+	unsure    bool // of its own operations; see sure.go
 
 	suspects    suspects // as the store has them
 	unjournaled bool     // the journal could not be written, and that was said
@@ -183,6 +185,7 @@ func (l *loop) finish(err error) {
 		return
 	}
 	l.counters = g.next
+	l.due = l.due || l.kept > 0 // it may be what salvaged changes wait for
 	l.print = l.docs.prints.root()
 	if g.suspects != nil {
 		l.suspects = g.suspects

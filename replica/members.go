@@ -204,6 +204,9 @@ func (l *loop) asked(make func(*encryption.Identity, time.Time) (roster, error))
 // is there in memory only would be told to others, and be there for good, after
 // the caller had been told that it failed.
 func (l *loop) prepare(make func(*encryption.Identity, time.Time) (roster, error)) error {
+	if l.unsure {
+		return errUnsure
+	}
 	if err := l.tellRoster(); err != nil { // what it follows must not be missing
 		return err
 	}
@@ -226,6 +229,7 @@ func (l *loop) admitRoster(e core.Admit) {
 		}
 		l.fault(device, fmt.Errorf("membership refused: %w", err))
 	}
+	l.meetSure()
 }
 
 // addRoster admits a part of the roster, makes it durable and only then tells.

@@ -36,8 +36,8 @@ func defaultLogLimits() logLimits {
 // errPruned says that the log does not go back to the beginning.
 var errPruned = errors.New("the log does not go back far enough, as all devices have had what is missing; another device can help")
 
-// kept is how many envelopes are in the log.
-func (l *loop) kept() uint64 { return l.counters.Arrival - l.base.Dropped }
+// inLog is how many envelopes are in the log.
+func (l *loop) inLog() uint64 { return l.counters.Arrival - l.base.Dropped }
 
 // loadBase tells the ledger where the logs begin, and what others have.
 func (l *loop) loadBase(ledger *core.Ledger) error {
@@ -86,9 +86,13 @@ func (l *loop) prune(g *group) {
 		return
 	}
 	l.putHolds(&g.batch)
-	kept, room := l.kept(), l.limits.atOnce
+	keep := l.limits.keep
+	if len(l.r.id.Members()) == 1 {
+		keep = l.limits.most // nobody else could help with a damaged document
+	}
+	kept, room := l.inLog(), l.limits.atOnce
 	for _, w := range l.core.Writers() {
-		if kept <= l.limits.keep {
+		if kept <= keep {
 			return
 		}
 		n := l.pruneWriter(g, w, kept > l.limits.most, room)

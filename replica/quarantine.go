@@ -1,10 +1,14 @@
 package replica
 
 import (
+	"cmp"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
+	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/store"
 )
 
@@ -94,10 +98,11 @@ func (l *loop) wary() bool {
 	return false
 }
 
-// under notes that an envelope, or a part of a snapshot, is applied from now on, if it may be. A journal
-// that cannot be written is no reason to stop.
-func (l *loop) under(g *group, id [32]byte) error {
+// under notes that an envelope, or a part of a snapshot, is applied from now on, if
+// it may be. A journal that cannot be written is no reason to stop.
+func (l *loop) under(g *group, id [32]byte, from setAsideRecord) error {
 	if l.suspects[id] >= maxStrikes {
+		l.noteSetAside(id, from)
 		return ErrQuarantined
 	}
 	if l.config.Journal == nil {
@@ -109,6 +114,65 @@ func (l *loop) under(g *group, id [32]byte) error {
 		l.config.Log.Warn("what ends the process will not be noticed", "err", err)
 	}
 	return nil
+}
+
+// setAsideMap is the device-local map of what is known of envelopes that are set
+// aside, by hash. The envelopes themselves are not kept.
+const setAsideMap = "set-aside"
+
+// SetAside is an envelope that is not applied here any more.
+type SetAside struct {
+	Envelope string `json:"envelope"`         // its hash
+	Device   string `json:"device,omitempty"` // whose it is; empty while it did not come again since
+	Name     string `json:"name,omitempty"`   // of that device
+	Writer   string `json:"writer,omitempty"`
+	Seq      uint64 `json:"seq,omitempty"`
+}
+
+type setAsideRecord struct {
+	_      struct{} `cbor:",toarray"`
+	Device [16]byte
+	Writer [16]byte
+	Seq    uint64
+}
+
+// noteSetAside keeps whose envelope is set aside, for whoever asks later. It may
+// fail: the envelope comes again.
+func (l *loop) noteSetAside(id [32]byte, from setAsideRecord) {
+	key := localKey(setAsideMap, string(id[:]))
+	if _, err := l.config.Store.Get(tableLocal, key); err == nil {
+		return
+	}
+	b := &store.Batch{}
+	b.Put(tableLocal, key, encode(from))
+	if err := l.config.Store.Commit(b); err != nil {
+		l.config.Log.Warn("whose envelope is set aside is not kept", "err", err)
+	}
+}
+
+// setAside returns what is set aside, by hash.
+func (l *loop) setAside() (all []SetAside, err error) {
+	for id, strikes := range l.suspects {
+		if strikes < maxStrikes {
+			continue
+		}
+		s := SetAside{Envelope: hex.EncodeToString(id[:])}
+		var rec setAsideRecord
+		found, err := get(l.config.Store, tableLocal, localKey(setAsideMap, string(id[:])), &rec)
+		if err != nil && !errors.Is(err, ErrDamaged) {
+			return nil, err
+		}
+		if found {
+			device := encryption.DeviceID(rec.Device)
+			s.Device, s.Writer, s.Seq = device.String(), encryption.WriterID(rec.Writer).String(), rec.Seq
+			if m, known := l.r.id.KnownDevice(device); known {
+				s.Name = m.Name
+			}
+		}
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b SetAside) int { return cmp.Compare(a.Envelope, b.Envelope) })
+	return all, nil
 }
 
 // over notes that nothing is applied any more.

@@ -1,6 +1,7 @@
 package replica_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -148,6 +149,13 @@ func TestDeadlyEnvelopeIsSetAside(t *testing.T) {
 	}
 	verified(t, d.Replica)
 	try(t, d.Close())
+	var aside []replica.SetAside
+	try(t, replica.Examine(t.Context(), "", &replica.Config{Identity: id, Store: d.store.left.Snapshot()}, func(x replica.Examined) {
+		aside = append(aside, x.SetAside...)
+	}))
+	if len(aside) != 1 || aside[0].Envelope != fmt.Sprintf("%x", deadly) || aside[0].Device != b.id.Device().String() || aside[0].Seq != 2 {
+		t.Errorf("an examination says that %+v is set aside", aside)
+	}
 
 	d, n = life(t, id, &remains{disk: d.store.left}, deadly) // and so it stays
 	events = d.Watch(t.Context(), replica.Now)

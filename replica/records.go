@@ -14,7 +14,7 @@ import (
 
 // The tables. Their numbers are on disk and are never used for anything else.
 const (
-	tableMeta    store.Table = 1  // format, instance, counters, announced, events, epoch, roster, place, rewound, generation, suspects, base
+	tableMeta    store.Table = 1  // format, instance, counters, announced, events, epoch, roster, place, rewound, unsure, generation, suspects, base
 	tableMembers store.Table = 2  // SHA-256 → signed membership operation
 	tableLog     store.Table = 3  // writer, number → logRecord
 	tableChains  store.Table = 4  // writer → chainRecord
@@ -40,6 +40,7 @@ var (
 	keyPlace     = []byte("place")   // where the store lives, as Config.Place says
 	keyRewound   = []byte("rewound") // why a new writer is needed; while it is
 
+	keyUnsure     = []byte("unsure")     // there while own operations may be missing
 	keyGeneration = []byte("generation") // how often the store was opened and closed; see Generation
 	keySuspects   = []byte("suspects")   // envelopes that processes ended with; see Journal
 	keyBase       = []byte("base")       // where the logs begin; none: all are whole

@@ -112,7 +112,7 @@ func (l *loop) logged(ref account.Ref) ([]crdt.Change, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the log: %w", err)
 	}
-	if kept := l.kept(); count != kept {
+	if kept := l.inLog(); count != kept {
 		return nil, fmt.Errorf("the log has %d envelopes of %d: %w", count, kept, ErrDamaged)
 	}
 	slices.SortFunc(parts, func(a, b arrived) int { return cmp.Compare(a.arrival, b.arrival) })

@@ -101,7 +101,8 @@ func (l *loop) rewind(reason string) {
 // but that it is tried again before the next group.
 func (l *loop) renew() error {
 	l.due = false
-	if !l.stale {
+	l.meetSure()
+	if !l.stale && !l.salvageReady() {
 		return nil
 	}
 	err := l.renewIn(&group{next: l.counters})
@@ -129,7 +130,14 @@ func (l *loop) renewIn(g *group) error {
 	if err := l.docs.begin(&g.batch); err != nil {
 		return err
 	}
+	ready, err := l.readyChanges()
+	if err != nil {
+		return fmt.Errorf("read salvaged changes: %w", err)
+	}
 	if err := l.reauthor(g, crdt.Writer(author.Writer)); err != nil {
+		return err
+	}
+	if err := l.carryOver(g, crdt.Writer(author.Writer), ready); err != nil {
 		return err
 	}
 	if err := l.docs.finish(); err != nil {
@@ -189,8 +197,18 @@ func (l *loop) reauthorDoc(g *group, ref account.Ref, w crdt.Writer, withdrawn m
 	if err != nil {
 		return err
 	}
+	return l.rewrite(g, ref, doc.doc, w, withdrawn)
+}
+
+// rewrite has changes of a version of the document, which is what it has or more,
+// written by the new writer instead.
+func (l *loop) rewrite(g *group, ref account.Ref, from *crdt.Document, w crdt.Writer, withdrawn map[crdt.Hash]bool) error {
+	doc, err := l.docs.get(ref)
+	if err != nil {
+		return err
+	}
 	before := parts(doc)
-	out, made, err := account.Reauthor(doc.doc, w, withdrawn)
+	out, made, err := account.Reauthor(from, w, withdrawn)
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,11 @@ func Open(dir string, c *Config) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openWith(dir, config)
+}
+
+// openWith is Open with a store that is open.
+func openWith(dir string, config *Config) (*Replica, error) {
 	r := newReplica(config)
 	l, err := r.load()
 	if err != nil {
@@ -179,7 +184,7 @@ func (r *Replica) load() (*loop, error) {
 		r: r, config: r.config, limits: defaultLogLimits(),
 		links: map[core.SessionID]*link{}, saved: map[[32]byte]bool{}, comparing: map[[8]byte]*comparison{}, wanted: map[account.DocumentID]bool{},
 	}
-	if err := l.loadRoster(); err != nil {
+	if err := errors.Join(l.loadRoster(), l.loadUnsure()); err != nil {
 		return nil, err
 	}
 	moved, err := r.openPlace(f)
@@ -198,6 +203,9 @@ func (r *Replica) load() (*loop, error) {
 		l.adopt()
 	}
 	_ = l.renew() // the person was told, and it is tried again
+	if err := l.applySalvaged(); err != nil {
+		r.config.Log.Warn("what was salvaged waits for the next start", "err", err)
+	}
 	return l, nil
 }
 
@@ -226,7 +234,7 @@ func (l *loop) loadContent(f formatRecord, nonce [16]byte) error {
 	l.docs = newDocuments(s, [32]byte(r.id.Account()), crdt.Writer(l.author.Writer), prints)
 	l.docs.remake = l.remake
 	l.docs.reload = func() (*fingerprint, error) { return openFingerprint(s, r.config.Log) }
-	l.docs.count = func() (*fingerprint, error) { return countFingerprint(s) }
+	l.docs.count = func() (*fingerprint, error) { return sumDocuments(s) }
 	l.print = prints.root()
 	if _, err := get(s, tableMeta, keyEpoch, &l.epoch); err != nil {
 		return err

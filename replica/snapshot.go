@@ -116,7 +116,7 @@ func (l *loop) absorb(g *group) error {
 	part := l.parts[0]
 	l.parts, g.part = l.parts[1:], &part
 	id := sha256.Sum256(part.Packed)
-	err := l.under(g, id)
+	err := l.under(g, id, setAsideRecord{Device: part.Device})
 	if err == nil {
 		err = l.mergeSaved(g, &part)
 	}
@@ -151,7 +151,7 @@ func (l *loop) mergeSaved(g *group, part *core.Absorb) error {
 	}
 	for i, ref := range refs {
 		if part.Mended {
-			if err := l.mend(g, ref, changes[i], part.Device); err != nil {
+			if err := l.refetch(g, ref, changes[i], part.Device); err != nil {
 				return err
 			}
 		}

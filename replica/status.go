@@ -44,7 +44,7 @@ func (l *loop) status(s *model.Status) {
 	frontier, print := l.core.FrontierDigest(), l.print
 	s.Frontier, s.Fingerprint = hex.EncodeToString(frontier[:]), hex.EncodeToString(print[:])
 	s.Counts.Pending = int(l.counters.Pending - l.counters.Sealed)
-	s.Counts.Envelopes = int(l.kept())
+	s.Counts.Envelopes = int(l.inLog())
 	s.Counts.Writers = len(l.core.Writers())
 	s.Counts.Faults = l.faults
 	for _, p := range l.core.Peers() {

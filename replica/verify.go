@@ -2,9 +2,11 @@ package replica
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/fxamacker/cbor/v2"
@@ -13,6 +15,8 @@ import (
 	"github.com/starling-sync/starling/crdt/account"
 	"github.com/starling-sync/starling/crdt/change"
 	"github.com/starling-sync/starling/crdt/model"
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/internal/wire"
 	"github.com/starling-sync/starling/replica/store"
 )
 
@@ -27,7 +31,7 @@ const maxProblems = 100
 // meanwhile; it ends with ctx.
 func (r *Replica) Verify(ctx context.Context) (model.Verification, error) {
 	v := model.Verification{Problems: []string{}, Peers: []model.PeerVerification{}}
-	check := &verification{Verification: &v, ended: ctx.Err, seen: map[account.DocumentID]bool{}}
+	check := newVerification(&v, ctx.Err)
 	err := r.ask(ctx, func(l *loop) error { return l.verify(check) })
 	if err == nil {
 		err = r.verifyPeers(ctx, &v)
@@ -54,8 +58,29 @@ type verification struct {
 	*model.Verification
 	ended func() error // of the caller's context
 	left  int          // problems that had no room
+	last  map[account.Ref]lastChanges
 	seen  map[account.DocumentID]bool
 	wrong []account.DocumentID // whose records could not be read
+	bad   []account.Ref        // documents that can be read, and are not as they should be
+}
+
+// lastChanges are the newest change of each writer to one document, as the log and
+// the changes that wait have them. Whoever has these has all before them.
+type lastChanges map[encryption.WriterID]crdt.Hash
+
+func newVerification(v *model.Verification, ended func() error) *verification {
+	return &verification{
+		Verification: v, ended: ended,
+		last: map[account.Ref]lastChanges{}, seen: map[account.DocumentID]bool{},
+	}
+}
+
+// note says that a document must have a change of a writer.
+func (v *verification) note(ref account.Ref, c *change.Change) {
+	if v.last[ref] == nil {
+		v.last[ref] = lastChanges{}
+	}
+	v.last[ref][encryption.WriterID(c.Actor)] = c.Hash
 }
 
 func (v *verification) problem(format string, args ...any) {
@@ -92,7 +117,11 @@ func (l *loop) verifyLog(v *verification) error {
 		if broken[writer] {
 			return v.ended()
 		}
-		if _, _, err := a.open(value); err != nil {
+		_, content, err := a.open(value)
+		if err == nil {
+			err = v.noteAll(content)
+		}
+		if err != nil {
 			broken[writer] = true
 			v.problem("envelope %x: %v", key, err)
 		}
@@ -113,11 +142,34 @@ func (l *loop) verifyLog(v *verification) error {
 	return nil
 }
 
+// noteAll says what the documents must have of an envelope.
+func (v *verification) noteAll(c *encryption.Content) error {
+	batch, err := wire.DecodeBatch(elision(c.Writer), c.Batch)
+	if err != nil {
+		return err
+	}
+	last := map[uint32]*wire.BatchChange{}
+	for i := range batch.Changes {
+		last[batch.Changes[i].Doc] = &batch.Changes[i]
+	}
+	for i, d := range batch.Docs {
+		parsed, err := last[uint32(i)].Parse() // each document has a change
+		if err != nil {
+			return fmt.Errorf("last change of document %d: %w", i, err)
+		}
+		v.note(account.Ref{Kind: account.Kind(d.Kind), Entity: d.Entity}, &parsed)
+	}
+	return nil
+}
+
 func (l *loop) verifyPending(v *verification) error {
 	err := l.eachPending(func(_ []byte, c localChange) error {
-		if _, err := change.Parse(c.raw); err != nil {
+		parsed, err := change.Parse(c.raw)
+		if err != nil {
 			v.problem("change of %s that waits to be sealed: %v", c.ref, err)
+			return v.ended()
 		}
+		v.note(c.ref, &parsed)
 		return v.ended()
 	})
 	if errors.Is(err, store.ErrDamaged) {
@@ -139,8 +191,9 @@ func (l *loop) verifyDocuments(v *verification) error {
 		id := account.DocumentID(key)
 		v.seen[id] = true
 		sums.replace(id, [32]byte{}, rec.Leaf)
-		if err := l.verifyDocument(id, &rec); err != nil {
+		if err := l.verifyDocument(id, &rec, v.last[rec.ref()]); err != nil {
 			v.problem("%s: %v", rec.ref(), err)
+			v.bad = append(v.bad, rec.ref())
 		}
 		return v.ended()
 	})
@@ -160,9 +213,9 @@ func (l *loop) verifyDocuments(v *verification) error {
 	return nil
 }
 
-// verifyDocument checks one saved document against its own record and index
-// entry.
-func (l *loop) verifyDocument(id account.DocumentID, rec *docRecord) error {
+// verifyDocument checks one saved document against its own record, the log and
+// its index entry.
+func (l *loop) verifyDocument(id account.DocumentID, rec *docRecord, last lastChanges) error {
 	if rec.ref().ID(l.docs.account) != id {
 		return errors.New("stored under the id of another document")
 	}
@@ -172,6 +225,12 @@ func (l *loop) verifyDocument(id account.DocumentID, rec *docRecord) error {
 	}
 	if leafOf(id, doc.Heads()) != rec.Leaf {
 		return errors.New("the saved document is not at the recorded heads")
+	}
+	heads := doc.Heads()
+	for w, hash := range last {
+		if !slices.Contains(heads, hash) && !doc.Has(hash) {
+			return fmt.Errorf("it lacks changes of writer %s that the log has", w)
+		}
 	}
 	want := viewOf(&document{ref: rec.ref(), id: id, doc: doc})
 	got, err := l.config.Store.Get(tableIndex, indexKey(rec.ref()))
@@ -190,22 +249,43 @@ func (l *loop) verifyDocument(id account.DocumentID, rec *docRecord) error {
 // are missing: their records name only a hash. Damaged entries were named with
 // their documents.
 func (l *loop) verifyIndex(v *verification) error {
+	named := map[account.DocumentID]bool{}
 	err := l.config.Store.Scan(tableIndex, nil, nil, func(key, _ []byte) error {
 		if len(key) == 0 {
 			v.problem("index: an entry without a kind")
 			return v.ended()
 		}
-		ref := account.Ref{Kind: account.Kind(key[0]), Entity: string(key[1:])}
-		switch id := ref.ID(l.docs.account); {
-		case slices.Contains(v.wrong, id):
-			v.problem("%s: its document %s is damaged", ref, id)
-		case !v.seen[id]:
-			v.problem("%s: its document %s is missing", ref, id)
-		}
+		named[l.verifyNamed(v, account.Ref{Kind: account.Kind(key[0]), Entity: string(key[1:])})] = true
 		return v.ended()
 	})
-	_, err = damagedRecords(err)
-	return err
+	if _, err = damagedRecords(err); err != nil {
+		return err
+	}
+	for _, ref := range slices.SortedFunc(maps.Keys(v.last), compareRefs) { // what the index may have lost too
+		if !named[ref.ID(l.docs.account)] {
+			l.verifyNamed(v, ref)
+		}
+	}
+	return nil
+}
+
+// verifyNamed checks that there is a document of what something is about.
+func (l *loop) verifyNamed(v *verification, ref account.Ref) account.DocumentID {
+	id := ref.ID(l.docs.account)
+	switch {
+	case slices.Contains(v.wrong, id):
+		v.problem("%s: its document %s is damaged", ref, id)
+	case !v.seen[id]:
+		v.problem("%s: its document %s is missing", ref, id)
+	default:
+		return id
+	}
+	v.bad = append(v.bad, ref)
+	return id
+}
+
+func compareRefs(a, b account.Ref) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Entity, b.Entity))
 }
 
 // verifyRest reads the records that the replica has in memory while it runs.

@@ -70,7 +70,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.MarkFlagsMutuallyExclusive("passphrase-file", "key-file")
 	root.AddCommand(
 		a.demoCommand(), a.initCommand(), a.upCommand(), a.linkCommand(), a.joinCommand(),
-		a.devicesCommand(), a.statusCommand(), a.verifyCommand(), a.watchCommand(), a.stateCommand(),
+		a.devicesCommand(), a.statusCommand(), a.verifyCommand(), a.doctorCommand(), a.doctorChildCommand(), a.watchCommand(), a.stateCommand(),
 		a.chatCommand(), a.contactCommand(), a.settingCommand(), a.labelCommand(),
 		a.backupCommand(), a.restoreCommand(), a.recoverCommand(), a.wordsCommand(),
 		a.passphraseCommand(), a.lockCommand(), a.unlockCommand(), a.rotateCommand(), a.simCommand(), a.versionCommand(), exitCodesTopic(),

@@ -61,6 +61,7 @@ func TestScripts(t *testing.T) {
 			"flip":      cmdFlip,
 			"cut":       cmdCut,
 			"readonly":  cmdReadonly,
+			"spoil":     cmdSpoil,
 			"writable":  cmdWritable,
 		},
 	})

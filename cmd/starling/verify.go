@@ -38,7 +38,7 @@ func verdict(v *model.Verification) string {
 // verified makes a failure of what was found.
 func verified(v *model.Verification) error {
 	if len(v.Problems) > 0 {
-		return client.Errorf(client.CodeDamaged, "verify: %s", strings.Join(v.Problems, "; "))
+		return client.Errorf(client.CodeDamaged, "verify: %s; starling doctor says what can be done", strings.Join(v.Problems, "; "))
 	}
 	for _, p := range v.Peers {
 		if p.Result == "different" {
@@ -46,7 +46,7 @@ func verified(v *model.Verification) error {
 		}
 	}
 	if !v.OK {
-		return client.Errorf(client.CodeDamaged, "verify: the store is not in order")
+		return client.Errorf(client.CodeDamaged, "verify: the store is not in order; starling doctor says what can be done")
 	}
 	return nil
 }

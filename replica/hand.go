@@ -3,7 +3,6 @@ package replica
 import (
 	"context"
 
-	"github.com/starling-sync/starling/crdt/account"
 	"github.com/starling-sync/starling/crdt/model"
 	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/internal/core"
@@ -129,10 +128,7 @@ func (d *driven) Compare(nonce [8]byte) (results func() []model.PeerVerification
 }
 
 func (d *driven) Check() ([]string, error) {
-	v := &verification{
-		Verification: &model.Verification{},
-		ended:        endless.Err, seen: map[account.DocumentID]bool{},
-	}
+	v := newVerification(&model.Verification{}, endless.Err)
 	var err error
 	d.call(func(l *loop) { err = l.verify(v) })
 	return v.Problems, err

@@ -66,6 +66,10 @@ func ReadSalvage(ctx context.Context, dir string, c *Config, emit func(Salvaged)
 	if _, err := get(s, tableMeta, keyCounters, &n); err != nil || begun(s) != nil {
 		lost++
 	}
+	var base baseRecord
+	if _, err := get(s, tableMeta, keyBase, &base); err != nil || len(base.Chains) > 0 {
+		lost++ // what is in the documents alone, which only another device can give back
+	}
 	for _, t := range []struct {
 		table store.Table
 		from  []byte
@@ -105,7 +109,7 @@ func ReadSalvage(ctx context.Context, dir string, c *Config, emit func(Salvaged)
 		err = nil
 	}
 	if err == nil {
-		err = emit(Salvaged{Kind: SalvageEnd, Lost: lost, Expected: n.Arrival})
+		err = emit(Salvaged{Kind: SalvageEnd, Lost: lost, Expected: n.Arrival - min(base.Dropped, n.Arrival)})
 	}
 	return errors.Join(err, noteLoss(s), (&Replica{config: config}).closeStore())
 }

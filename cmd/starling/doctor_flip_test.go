@@ -27,7 +27,7 @@ func TestDoctorCampaign(t *testing.T) {
 	killed := copyOf(t, a)
 	a.verify() // which opens and closes the store
 	closed := copyOf(t, a)
-	c := &campaign{t: t, other: b, random: rand.New(rand.NewPCG(*flipSeed, 1))}
+	c := &doctorCampaign{t: t, other: b, random: rand.New(rand.NewPCG(*flipSeed, 1))}
 	for i, m := range []*machine{killed, closed} {
 		c.m, c.name = m, []string{"killed", "closed"}[i]
 		c.want, _, _ = copyOf(t, m).try("state")
@@ -79,7 +79,7 @@ func grown(t *testing.T) (a, b *machine) {
 	return a, b
 }
 
-type campaign struct {
+type doctorCampaign struct {
 	t        *testing.T
 	m, other *machine
 	name     string
@@ -92,7 +92,7 @@ type campaign struct {
 
 // once damages a file of a copy, asks doctor, and what any other command shows of
 // another copy, and repairs the first.
-func (c *campaign) once(file, how string) {
+func (c *doctorCampaign) once(file, how string) {
 	c.t.Helper()
 	path := filepath.Join("store", file)
 	data, err := os.ReadFile(filepath.Join(c.m.dir, path))
@@ -148,7 +148,7 @@ func (c *campaign) once(file, how string) {
 }
 
 // sick says what is wrong with a directory as far as other commands show it.
-func (c *campaign) sick(m *machine) string {
+func (c *doctorCampaign) sick(m *machine) string {
 	state, said, code := m.try("state")
 	if code != 0 {
 		return fmt.Sprintf("state ends with %d: %s", code, firstLine(said))
@@ -216,7 +216,7 @@ func (m *machine) diagnose(args ...string) *diagnosis {
 }
 
 // examine runs doctor, which must end in order.
-func (c *campaign) examine(m *machine, where string) *diagnosis {
+func (c *doctorCampaign) examine(m *machine, where string) *diagnosis {
 	c.t.Helper()
 	d := m.diagnose()
 	problems := slices.ContainsFunc(d.findings, func(f finding) bool { return f.Result == resultProblem })
@@ -232,7 +232,7 @@ func (c *campaign) examine(m *machine, where string) *diagnosis {
 }
 
 // repair has doctor repair a directory and meets the other device.
-func (c *campaign) repair(m *machine, where string) {
+func (c *doctorCampaign) repair(m *machine, where string) {
 	c.t.Helper()
 	c.repairs++
 	d := m.diagnose("--repair", "--yes", "--from-others")

@@ -21,18 +21,13 @@ import (
 	"github.com/starling-sync/starling/replica/store/disk"
 )
 
-var bigFlag = flag.Bool("big", false,
-	"BenchmarkBig and BenchmarkNewDevice with 5,000 chats, 10,000 contacts and 1,000,000 changes, which take minutes to make")
+var bigChanges = flag.Int("big", 10_000,
+	"changes of the history of BenchmarkBig and BenchmarkNewDevice, with a chat for each 200 and a contact for each 100; 1000000 take minutes to make")
 
 // bigSize is what a big store holds.
 type bigSize struct{ chats, contacts, changes int }
 
-func sizeOfBig() bigSize {
-	if *bigFlag {
-		return bigSize{5000, 10_000, 1_000_000}
-	}
-	return bigSize{50, 100, 10_000}
-}
+func sizeOfBig() bigSize { return bigSize{*bigChanges / 200, *bigChanges / 100, *bigChanges} }
 
 // big is the store that the benchmarks of this file share. It is made once, by
 // one device alone, and its history is sealed.
@@ -179,7 +174,7 @@ func useChat(i, round int) model.Edit {
 }
 
 // BenchmarkBig reports of a device with a long history, 10,000 changes of 50 chats
-// and 100 contacts or what -big says: what it takes on disk (disk-MB as the file
+// and 100 contacts, or as many as -big says: what it takes on disk (disk-MB as the file
 // system counts blocks, files-MB as it counts sizes), the sizes of the records by
 // kind before the store adds its own (records-MB; log, documents and index of it),
 // and what a process takes that opens it with a network on loopback: open-ms after

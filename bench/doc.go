@@ -8,7 +8,7 @@
 //
 // Some measure more when they are told to, which takes minutes:
 //
-//	go test ./bench -bench 'Big|NewDevice' -run '^$' -benchtime 1x -timeout 1h -big
+//	go test ./bench -bench 'Big|NewDevice' -run '^$' -benchtime 1x -timeout 1h -big 1000000
 //	go test ./bench -bench Growth -run '^$' -benchtime 1x -timeout 1h -growth growth.png
 //
 // BenchmarkPeers does the same work with automerge-repo, as peers/run measures it,

@@ -136,6 +136,8 @@ func (l *loop) begin() error {
 	}
 	if g.batch.Len() == 0 {
 		l.answer(g.intents, nil)
+		l.healed(g)
+		l.absorbed(g) // what it brought was known, and the next part may come
 		return nil
 	}
 	l.flying = g
@@ -197,9 +199,7 @@ func (l *loop) finish(err error) {
 	l.answer(g.intents, nil)
 	l.r.hub.publish(g.events)
 	l.perform(l.core.Step(core.Committed{}))
-	if g.part != nil {
-		l.perform(l.core.Step(core.Absorbed{Session: g.part.Session, Device: g.part.Device, Mended: g.part.Mended}))
-	}
+	l.absorbed(g)
 	l.perform(l.core.SetBacklog(l.backlog()))
 	if len(l.core.Unvouched()) > 0 { // by envelopes of this group, of devices that are out
 		l.confirm()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -130,20 +131,31 @@ func (l *loop) absorb(g *group) error {
 	return nil
 }
 
-// mergeSaved takes everything apart before it applies anything.
+// absorbed goes on after a group with documents, if it has any.
+func (l *loop) absorbed(g *group) {
+	if g.part != nil {
+		l.perform(l.core.Step(core.Absorbed{Session: g.part.Session, Device: g.part.Device, Mended: g.part.Mended}))
+	}
+}
+
+// mergeSaved takes everything apart before it applies anything. Of documents that
+// were asked for by name it takes those that are still wanted: every device was asked
+// for them, and another one may have answered first.
 func (l *loop) mergeSaved(g *group, part *core.Absorb) error {
 	saved, err := wire.DecodeSaved(part.Packed)
 	if err != nil {
 		return err
+	}
+	if part.Mended {
+		saved = slices.DeleteFunc(saved, func(s wire.Saved) bool {
+			return !l.wanted[account.Ref{Kind: account.Kind(s.Kind), Entity: s.Entity}.ID(l.docs.account)]
+		})
 	}
 	refs, changes := make([]account.Ref, len(saved)), make([][]crdt.Change, len(saved))
 	for i, s := range saved {
 		refs[i] = account.Ref{Kind: account.Kind(s.Kind), Entity: s.Entity}
 		if err := refs[i].Check(); err != nil {
 			return err
-		}
-		if part.Mended && !l.wanted[refs[i].ID(l.docs.account)] {
-			return fmt.Errorf("%s was not asked for", refs[i])
 		}
 		if changes[i], err = change.ParseSaved(s.Doc); err != nil {
 			return fmt.Errorf("%s: %w", refs[i], err)

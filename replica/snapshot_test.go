@@ -121,6 +121,29 @@ func TestLongAbsence(t *testing.T) {
 	settled(t, b, c)
 }
 
+// A device that was away has most of the documents as they are. Parts that hold
+// nothing new are gone over.
+func TestSnapshotOfWhatIsKnown(t *testing.T) {
+	a, b := pair(t)
+	c := open(t, join(t, a, "c"))
+	try(t, a.ShortenLogs(t.Context(), 8, 60))
+	connect(a, b)
+	cut := connect(a, c)
+	writes(t, a, "x", 60)
+	inSync(t, a, b)
+	inSync(t, a, c)
+	cut()
+	for i := range 90 {
+		try(t, b.Apply(t.Context(), []model.Edit{{Op: model.ChatMute, ID: "one", Until: model.Time(i + 1)}}))
+	}
+	inSync(t, a, b)
+	if got := kept(t, a); got > 80 {
+		t.Fatalf("%d envelopes are kept: the device that was away lacks none that was dropped", got)
+	}
+	connect(a, c)
+	settled(t, a, c)
+}
+
 // A transfer of documents that is cut goes on with whoever is there, and what was
 // written meanwhile is not missed.
 func TestSnapshotThatIsCut(t *testing.T) {
@@ -167,6 +190,41 @@ func TestDamagedDocumentComesFromAnotherDevice(t *testing.T) {
 	await(t, events, func(ev model.Event) bool { return ev.Kind == "chat" })
 	try(t, a.Chat("x1").Mute(t.Context(), model.Forever))
 	settled(t, a, b)
+}
+
+// All devices that are there are asked for a damaged document, and the second answer
+// does no harm.
+func TestDamagedDocumentComesTwice(t *testing.T) {
+	a, b := pair(t)
+	c := open(t, join(t, a, "c"))
+	try(t, a.ShortenLogs(t.Context(), 4, 30))
+	connect(a, b)
+	connect(a, c)
+	writes(t, a, "x", 60)
+	inSync(t, a, b)
+	inSync(t, a, c)
+	ref, err := account.RefOf(unread("x1"))
+	try(t, err)
+	id := ref.ID([32]byte(a.id.Account()))
+	a = reopen(t, a)
+	connect(a, b)
+	connect(a, c)
+	inSync(t, a, b)
+	inSync(t, a, c)
+	a.store.damage(tableDocs, id[:])
+	events := a.Watch(t.Context(), replica.Now)
+	if err := a.Chat("x1").Mute(t.Context(), model.Forever); err == nil {
+		t.Fatal("a damaged document was changed")
+	}
+	await(t, events, func(ev model.Event) bool { return ev.Kind == "chat" })
+	try(t, a.Chat("x1").Mute(t.Context(), model.Forever))
+	settled(t, a, b)
+	settled(t, a, c)
+	s, err := a.Status(t.Context())
+	try(t, err)
+	if s.Counts.Faults > 0 {
+		t.Errorf("%d faults", s.Counts.Faults)
+	}
 }
 
 // A backup of a device whose log is short holds what is in its documents.

@@ -73,7 +73,24 @@ func (x *Exchange) offered(s *session, m *wire.Offer) {
 		s.claimed[w] = max(s.claimed[w], c.Seq)
 	}
 	s.offer = chains
+	x.answerOffer(s)
 	x.fetchNext()
+}
+
+// answerOffer acknowledges what of an offer is here already: it may have come since
+// this device told its frontier, or from another one.
+func (x *Exchange) answerOffer(s *session) {
+	for _, w := range sortedWriters(s.offer) {
+		switch o, c := s.offer[w], x.durable[w]; {
+		case o.Seq > c.Seq || x.disputed[dispute{s.device, w}]:
+		case o.Seq == c.Seq && o.Head != c.Head:
+			x.dispute(s.device, w, o.Seq, errOther)
+		default:
+			x.learn(s, w, o.Seq)
+			s.due[w] = c.Seq
+		}
+	}
+	x.emit(s.acknowledge()...)
 }
 
 // ChainsOf returns the chains of an offer by writer.
@@ -253,8 +270,14 @@ func (l *Ledger) Pruned(base map[encryption.WriterID]encryption.Chain) { l.base 
 // Prune makes it part of the group that the log of w up to c is dropped.
 func (l *Ledger) Prune(w encryption.WriterID, c encryption.Chain) { l.stagedBase[w] = c }
 
-// Base returns the chain behind which the log of w begins here, zero for all of it.
-func (l *Ledger) Base(w encryption.WriterID) encryption.Chain { return l.base[w] }
+// Base returns the chain behind which the log of w begins here, or will after the
+// group in the making, zero for all of it.
+func (l *Ledger) Base(w encryption.WriterID) encryption.Chain {
+	if c, ok := l.stagedBase[w]; ok {
+		return c
+	}
+	return l.base[w]
+}
 
 // tellAdopted acknowledges what was taken over to everyone.
 func (x *Exchange) tellAdopted(s *session, adopted []encryption.WriterID) {

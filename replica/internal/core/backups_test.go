@@ -52,7 +52,7 @@ func (w *world) anybodyKnows(h *host) bool {
 		if o == h {
 			continue
 		}
-		if c, _ := o.x.chain(h.saved.author.Writer); c.Seq > h.saved.last() {
+		if c, _ := o.x.chain(h.saved.author.Writer); c.Seq > h.saved.last() || o.mergedMore(h.saved) {
 			return true
 		}
 		for _, b := range o.x.buffered[h.saved.author.Writer] {
@@ -63,10 +63,39 @@ func (w *world) anybodyKnows(h *host) bool {
 	}
 	return slices.ContainsFunc(w.ends, func(e *end) bool {
 		return slices.ContainsFunc(e.in, func(frame []byte) bool {
-			m, ok := decoded(frame).(*wire.Envelope)
-			return ok && lost(h.id, m.Raw)
+			switch m := decoded(frame).(type) {
+			case *wire.Envelope:
+				return lost(h.id, m.Raw)
+			case *wire.Part:
+				return h.saved.misses(m.Packed)
+			case *wire.Offer:
+				return ChainsOf(m)[h.saved.author.Writer].Seq > h.saved.last()
+			}
+			return false
 		})
 	})
+}
+
+// mergedMore says whether the host has got, or is about to merge, documents in which
+// there is something that the author of d has not written yet.
+func (h *host) mergedMore(d disk) bool {
+	docs := []documents{h.disk.docs}
+	if h.group != nil {
+		docs = append(docs, h.group.docs)
+	}
+	for _, s := range h.x.ordered() {
+		if s.offer[d.author.Writer].Seq > d.last() {
+			return true
+		}
+	}
+	return slices.ContainsFunc(docs, func(m documents) bool { return d.misses(packPlaces(m.places())) }) ||
+		slices.ContainsFunc(h.parts, func(p Absorb) bool { return d.misses(p.Packed) })
+}
+
+// misses says whether documents are of a later state of the author of d.
+func (d *disk) misses(packed []byte) bool {
+	places, _ := unpackPlaces(packed) // the liar's are not merged
+	return slices.ContainsFunc(places, func(p place) bool { return p.writer == d.author.Writer && p.seq > d.last() })
 }
 
 // last is the number of the author's last envelope.

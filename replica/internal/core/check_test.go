@@ -2,6 +2,7 @@ package core
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,9 +37,10 @@ func (f frontier) missing(want frontier) frontier {
 // fact is what is true of an envelope, whatever it says of itself.
 type fact struct {
 	raw  []byte
-	past frontier // all that its author had applied
-	said frontier // what its author's envelopes up to it say of that
-	edit uint64   // of its author, the last one up to it
+	made encryption.Chain // of its writer, after it
+	past frontier         // all that its author had applied
+	said frontier         // what its author's envelopes up to it say of that
+	edit uint64           // of its author, the last one up to it
 }
 
 // place names an envelope.
@@ -54,7 +56,9 @@ type safety struct {
 	facts    map[place]*fact
 	drafts   map[place]*fact // sealed and not durable
 	sent     map[*end]frontier
-	seen     map[string]int // how often something rare came about
+	offers   map[*end]frontier
+	cuts     map[*host]*encryption.DeviceID // whose transfer was cut last, that of a host
+	seen     map[string]int                 // how often something rare came about
 	broken   string
 	received int // envelopes that were sent
 }
@@ -62,7 +66,7 @@ type safety struct {
 func newSafety(n *network) *safety {
 	return &safety{
 		net: n, facts: map[place]*fact{}, drafts: map[place]*fact{},
-		sent: map[*end]frontier{}, seen: map[string]int{},
+		sent: map[*end]frontier{}, offers: map[*end]frontier{}, cuts: map[*host]*encryption.DeviceID{}, seen: map[string]int{},
 	}
 }
 
@@ -98,7 +102,7 @@ func (s *safety) staged(h *host, g *disk, a *Admitted) {
 // drafted: the own envelopes up to this one name all that was applied here.
 func (s *safety) drafted(h *host, at place, a *Admitted, have frontier) {
 	_, last := editsIn(a.Content.Batch)
-	f := &fact{raw: a.Raw, past: have, said: frontier{at.writer: at.seq - 1}, edit: last}
+	f := &fact{raw: a.Raw, made: a.Chain, past: have, said: frontier{at.writer: at.seq - 1}, edit: last}
 	before := s.drafts[place{at.writer, at.seq - 1}]
 	if durable := s.facts[place{at.writer, at.seq - 1}]; durable != nil {
 		before = durable
@@ -117,15 +121,19 @@ func (s *safety) drafted(h *host, at place, a *Admitted, have frontier) {
 }
 
 func (s *safety) committed(h *host, g *disk) {
-	for _, e := range g.log[len(h.disk.log):] {
+	for _, e := range g.log {
 		at := place{e.Writer, e.Seq}
 		if e.Writer == h.author.Writer && s.facts[at] == nil {
 			s.facts[at] = s.drafts[at]
 		}
 	}
+	s.whole(h, g)
 }
 
 func (s *safety) effect(h *host, e Effect) {
+	if r, ok := e.(Report); ok && errors.Is(r.Err, errSpoilt) {
+		s.seen["documents refused"]++
+	}
 	if h == s.liar || s.excused(h, e) || s.returned(h, e) {
 		return
 	}
@@ -140,6 +148,13 @@ func (s *safety) effect(h *host, e Effect) {
 		if h.ends[e.Session] == nil {
 			s.breach("%s loads for session %d, which has ended", h.name, e.Session)
 		}
+		for _, f := range e.From {
+			if f.Seq <= h.disk.base[f.Writer].Seq {
+				s.breach("%s loads %s, which it has dropped", h.name, s.net.entry(f.Writer, f.Seq))
+			}
+		}
+	case Serve, Absorb:
+		s.transfer(h, e)
 	case Report:
 		s.breach("%s reports an honest device: %v", h.name, e.Err)
 	case Disconnect:
@@ -186,11 +201,16 @@ func (s *safety) message(h *host, e *end, m wire.Message) {
 		}
 	case *wire.Envelope:
 		s.envelope(h, e, m.Raw)
+	case *wire.Offer:
+		s.offered(h, e, m)
+	case *wire.Want:
+		s.wanted(h, e, m)
 	}
 }
 
 // envelope: only what is durable is sent, once in a session, and the other
-// end has its causal past or was sent it before.
+// end has its causal past or was sent it before, or is to get documents
+// in its place.
 func (s *safety) envelope(h *host, e *end, raw []byte) {
 	i := slices.IndexFunc(h.disk.log, func(e Entry) bool { return bytes.Equal(e.Raw, raw) })
 	if i < 0 {
@@ -208,15 +228,21 @@ func (s *safety) envelope(h *host, e *end, raw []byte) {
 	if has[entry.Writer] >= entry.Seq {
 		s.seen["sent what the other end has"]++
 	}
-	for w, seq := range s.sent[e] {
-		has[w] = max(has[w], seq)
+	for _, f := range []frontier{s.sent[e], s.offers[e]} {
+		for w, seq := range f {
+			has[w] = max(has[w], seq)
+		}
 	}
 	for w, l := range h.x.sessions[e.id].left { // somebody else sends it
 		has[w] = max(has[w], l.seq)
 		s.seen["left to somebody else"]++
 	}
 	s.received++
-	if f := s.facts[place{entry.Writer, entry.Seq}]; len(has.missing(f.past)) > 0 {
+	lacks := has.missing(s.facts[place{entry.Writer, entry.Seq}].past)
+	if ss := h.x.sessions[e.id]; ss != nil { // of what was dropped documents are offered, and what follows them waits
+		maps.DeleteFunc(lacks, func(w encryption.WriterID, _ uint64) bool { return h.x.behind(ss, w) })
+	}
+	if len(lacks) > 0 {
 		s.breach("%s sends %s ahead of its causal past", h.name, s.net.envelope(raw))
 	}
 	s.sent[e][entry.Writer] = entry.Seq
@@ -230,6 +256,9 @@ func (s *safety) invariants() {
 		}
 		if !maps.Equal(h.x.durable, h.disk.chains) && len(h.x.durable)+len(h.disk.chains) > 0 {
 			s.breach("the ledger of %s is not what is durable", h.name)
+		}
+		if !maps.Equal(h.x.base, h.disk.base) && len(h.x.base)+len(h.disk.base) > 0 {
+			s.breach("%s does not know where its logs begin", h.name)
 		}
 		s.buffers(h)
 		for _, ss := range h.x.ordered() {

@@ -208,7 +208,7 @@ func (x *Exchange) frontier(s *session, m *wire.Frontier) {
 		x.learn(s, w, e.Seq)
 	}
 	s.known = true
-	s.empty = len(m.Entries) == 0 && x.total() >= offerFrom
+	s.empty = len(m.Entries) == 0 && x.total() >= x.limits.offerFrom
 	// The two digests that crossed decide, so that both come to the same
 	// conclusion, and whoever waits for the other's roster gets it.
 	s.agreed = m.Members == s.roster

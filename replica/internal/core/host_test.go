@@ -17,12 +17,17 @@ import (
 // disk is what a host has made durable. It is replaced as a whole, as by a
 // transaction, and never changed in place.
 type disk struct {
-	log           []Entry // in the order in which they were applied
+	log           []Entry                                  // in the order in which they were applied, as far as it is kept
+	base          map[encryption.WriterID]encryption.Chain // behind which it begins
+	docs          documents                                // what was applied
+	holds         map[encryption.DeviceID]map[encryption.WriterID]uint64
 	chains        map[encryption.WriterID]encryption.Chain
 	announced     map[encryption.WriterID]uint64
-	edits, sealed uint64 // own edits: made, and put into envelopes
-	author        Author // that the own envelopes are by; the zero one is the first
-	since         uint64 // own edits that were sealed before it
+	edits, sealed uint64  // own edits: made, and put into envelopes
+	author        Author  // that the own envelopes are by; the zero one is the first
+	since         uint64  // own edits that were sealed before it
+	part          *Absorb // of a group: what is in it; nil for none
+	changed       bool    // of a group: there is something to write
 }
 
 // host does around an exchange what the replica does, by the contract in the
@@ -41,6 +46,10 @@ type host struct {
 	perGroup int             // envelopes sealed in one group
 	bulk     int             // bytes that each envelope carries for nothing
 	poison   string          // the writer whose next envelope cannot be applied
+	parts    []Absorb        // that came and are not merged
+	pruning  int             // how the log is cut with the next group
+	tail     uint64          // envelopes of each writer that are kept when it is
+	spoils   int             // parts that it will send broken
 	x        *Exchange
 	group    *disk // the group in flight: what the disk will be
 	saved    disk  // a backup of the directory
@@ -61,15 +70,20 @@ func (h *host) open() {
 	h.disk.author = h.author
 	ledger := NewLedger(h.id, h.disk.chains, h.disk.announced)
 	ledger.limits = h.limits
+	ledger.Pruned(h.disk.base)
+	for d, holds := range h.disk.holds {
+		ledger.Remember(d, holds)
+	}
 	h.x = New(h.id, ledger, h.author)
 	h.rewound, h.group, h.edits, h.ends = false, nil, 0, map[SessionID]*end{}
+	h.parts, h.pruning = nil, keepLog
 	h.x.SetBacklog(h.backlog())
 }
 
 func (h *host) backlog() bool { return h.disk.sealed < h.disk.edits }
 
 func (h *host) hasWork() bool {
-	return h.group == nil && (h.rewound || h.edits > 0 || h.x.Greeted() && h.backlog() || h.x.Ready())
+	return h.group == nil && (h.rewound || h.edits > 0 || len(h.parts) > 0 || h.pruning != keepLog || h.x.Greeted() && h.backlog() || h.x.Ready())
 }
 
 // build begins a group: own edits, what the exchange admits, and own
@@ -80,7 +94,15 @@ func (h *host) build() {
 	}
 	g := h.disk
 	g.log, g.chains = slices.Clone(g.log), maps.Clone(g.chains)
-	g.edits += h.edits
+	if g.chains == nil {
+		g.chains = map[encryption.WriterID]encryption.Chain{}
+	}
+	g.edits, g.changed, g.part = g.edits+h.edits, h.edits > 0, nil
+	if err := h.absorb(&g); err != nil {
+		h.perform(h.x.Step(Absorbed{Session: g.part.Session, Device: g.part.Device, Err: err}))
+		h.abort()
+		return
+	}
 	for a := h.x.Next(); a != nil; a = h.x.Next() {
 		if h.net.writer(a.Content.Writer) == h.poison {
 			h.poison = ""
@@ -99,11 +121,25 @@ func (h *host) build() {
 		g.sealed = last
 		h.keep(&g, a, "seal")
 	}
-	if g.edits > h.disk.edits || len(g.log) > len(h.disk.log) {
-		g.announced = h.x.Announced()
-		h.edits, h.group = 0, &g
-	}
+	h.prune(&g)
 	h.perform(h.x.Step(nil))
+	if !g.changed {
+		h.absorbed(&g)
+		return
+	}
+	g.announced, g.holds = h.x.Announced(), maps.Clone(g.holds)
+	if g.holds == nil {
+		g.holds = map[encryption.DeviceID]map[encryption.WriterID]uint64{}
+	}
+	maps.Copy(g.holds, h.x.News())
+	h.edits, h.group = 0, &g
+}
+
+// absorbed says that the part of a group is durable.
+func (h *host) absorbed(g *disk) {
+	if g.part != nil {
+		h.perform(h.x.Step(Absorbed{Session: g.part.Session, Device: g.part.Device, Mended: g.part.Mended}))
+	}
 }
 
 // renew makes the host another writer. Own edits that are not sealed go with it.
@@ -133,10 +169,8 @@ func (h *host) keep(g *disk, a *Admitted, verb string) {
 	h.net.logf("%s: %s %s", h.name, verb, h.net.content(a.Content))
 	h.net.check.staged(h, g, a)
 	g.log = append(g.log, Entry{Writer: a.Content.Writer, Seq: a.Content.Seq, Raw: a.Raw})
-	if g.chains == nil {
-		g.chains = map[encryption.WriterID]encryption.Chain{}
-	}
 	g.chains[a.Content.Writer] = a.Chain
+	g.docs, g.changed = g.docs.add(place{a.Content.Writer, a.Content.Seq}), true
 }
 
 // batch is what an envelope carries here: the numbers of its first and last
@@ -158,16 +192,18 @@ func (h *host) commit() {
 		return
 	}
 	h.net.check.committed(h, h.group)
-	h.disk, h.group = *h.group, nil
+	g := h.group
+	h.disk, h.group = *g, nil
 	h.net.logf("%s: commit", h.name)
 	h.perform(h.x.Step(Committed{}))
+	h.absorbed(g)
 	h.perform(h.x.SetBacklog(h.backlog()))
 }
 
 // abort says that the group in flight was not written. Its edits are lost,
 // and their callers know it.
 func (h *host) abort() {
-	h.group = nil
+	h.group, h.parts = nil, nil
 	h.net.logf("%s: abort", h.name)
 	h.perform(h.x.Step(Aborted{}))
 }
@@ -191,6 +227,10 @@ func (h *host) perform(effects []Effect) {
 			m := &wire.Compared{Nonce: e.Nonce, Digest: h.x.Digest(), Fingerprint: h.x.FrontierDigest()}
 			h.net.logf("%s: answer %s", h.name, h.net.message(m))
 			h.send(e.Session, m)
+		case Serve:
+			h.serve(e)
+		case Absorb:
+			h.parts = append(h.parts, e)
 		case PeerCompared:
 			h.compared = append(h.compared, e.Answer)
 		}
@@ -259,6 +299,7 @@ func (h *host) hangUp(e *end) {
 		return
 	}
 	e.closed, e.in = true, nil
+	h.net.check.severed(e)
 	delete(h.ends, e.id)
 	h.perform(h.x.Step(Disconnected{Session: e.id}))
 }

@@ -19,8 +19,13 @@ import (
 // count once.
 const maxBuffered = 2 * window
 
-// limits are the bounds of an exchange, in bytes.
-type limits struct{ window, load, buffered int }
+// limits are the bounds of an exchange, in bytes, and offerFrom.
+type limits struct {
+	window, load, buffered int
+	offerFrom              uint64
+}
+
+func defaultLimits() limits { return limits{window, loadBytes, maxBuffered, offerFrom} }
 
 // Entry is one envelope in a writer's log.
 type Entry struct {
@@ -93,7 +98,7 @@ type dispute struct {
 func NewLedger(id *encryption.Identity, chains map[encryption.WriterID]encryption.Chain, announced map[encryption.WriterID]uint64) *Ledger {
 	l := &Ledger{
 		id:         id,
-		limits:     limits{window, loadBytes, maxBuffered},
+		limits:     defaultLimits(),
 		durable:    maps.Clone(chains),
 		staged:     map[encryption.WriterID]encryption.Chain{},
 		buffered:   map[encryption.WriterID]map[uint64][]held{},

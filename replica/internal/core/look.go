@@ -3,7 +3,9 @@ package core
 // Tighten makes the bounds of the exchange smaller, in bytes, so that small worlds
 // reach them: what may be on its way to one device, what is read at a time, and
 // what may arrive from one device ahead of what it depends on.
-func (l *Ledger) Tighten(window, load, buffered int) { l.limits = limits{window, load, buffered} }
+func (l *Ledger) Tighten(window, load, buffered int) {
+	l.limits.window, l.limits.load, l.limits.buffered = window, load, buffered
+}
 
 // Outstanding is what an exchange is not done with.
 type Outstanding struct {

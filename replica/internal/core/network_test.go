@@ -31,6 +31,9 @@ type checker interface {
 	staged(h *host, g *disk, a *Admitted) // before it is added to g
 	committed(h *host, g *disk)           // before g is the disk
 	effect(h *host, e Effect)             // before it is performed
+	adopted(h *host, g *disk, a Adopted)  // before the chain is that of g
+	pruned(h *host, w encryption.WriterID, to uint64)
+	severed(e *end) // before its host is told
 }
 
 // unchecked is for the scenarios, whose record is the check.
@@ -39,6 +42,10 @@ type unchecked struct{}
 func (unchecked) staged(*host, *disk, *Admitted) {}
 func (unchecked) committed(*host, *disk)         {}
 func (unchecked) effect(*host, Effect)           {}
+func (unchecked) adopted(*host, *disk, Adopted)  {}
+
+func (unchecked) pruned(*host, encryption.WriterID, uint64) {}
+func (unchecked) severed(*end)                              {}
 
 // end is one host's end of a stream.
 type end struct {
@@ -59,7 +66,7 @@ func newNetwork() *network {
 func (n *network) add(name string, id *encryption.Identity, nonce string) *host {
 	h := &host{
 		name: name, net: n, id: id, random: seeded("envelopes of " + name),
-		limits: limits{window, loadBytes, maxBuffered}, lost: map[string]bool{},
+		limits: defaultLimits(), lost: map[string]bool{},
 		perEntry: 1, perGroup: 4,
 	}
 	copy(h.author.Nonce[:], nonce)
@@ -181,6 +188,14 @@ func (n *network) effect(h *host, e Effect) string {
 		return "asked to compare by " + to(e.Session)
 	case PeerCompared:
 		return "compared with " + to(e.Session)
+	case Serve:
+		return "asked by " + to(e.Session) + " for " + n.message(e.Want)
+	case Absorb:
+		s := "absorb"
+		if e.Mended {
+			s = "mend with"
+		}
+		return s + n.documents(e.Packed) + " of " + n.device(e.Device) + n.chains(offerOf(e.Chains), " up to")
 	}
 	return fmt.Sprintf("%T", e)
 }
@@ -208,12 +223,46 @@ func (n *network) message(m wire.Message) string {
 		return "ack" + n.places(m.Entries)
 	case *wire.Neighbours:
 		return fmt.Sprintf("neighbours %d", len(m.Devices))
+	case *wire.Offer:
+		return "offer" + n.chains(m, "")
+	case *wire.Want:
+		if len(m.IDs) == 0 {
+			return fmt.Sprintf("want after document %d", m.After[0])
+		}
+		s := "want document"
+		for _, id := range m.IDs {
+			s += fmt.Sprintf(" %d", id[0])
+		}
+		return s
+	case *wire.Part:
+		if m.More {
+			return fmt.Sprintf("part to %d of", m.Last[0]) + n.documents(m.Packed)
+		}
+		return fmt.Sprintf("last part to %d of", m.Last[0]) + n.documents(m.Packed)
 	case *wire.Compare:
 		return "compare"
 	case *wire.Compared:
 		return "compared"
 	}
 	return fmt.Sprintf("%T", m)
+}
+
+func (n *network) chains(m *wire.Offer, lead string) (s string) {
+	for _, c := range m.Chains {
+		s, lead = s+lead+" "+n.entry(c.Writer, c.Seq), ""
+	}
+	return s
+}
+
+func (n *network) documents(packed []byte) (s string) {
+	places, err := unpackPlaces(packed)
+	if err != nil {
+		return " garbage"
+	}
+	for _, p := range places {
+		s += " " + n.entry(p.writer, p.seq)
+	}
+	return s
 }
 
 func (n *network) places(entries []wire.Acked) string {

@@ -13,7 +13,7 @@ import (
 // limits are so tight that a few fill them.
 const maxWorldEnvelope = 1024
 
-func worldLimits() limits { return limits{window: 1500, load: 600, buffered: 3000} }
+func worldLimits() limits { return limits{window: 1500, load: 600, buffered: 3000, offerFrom: 6} }
 
 // world is a network of honest hosts in which anything happens that the
 // numbers given to step choose.
@@ -24,6 +24,7 @@ type world struct {
 	repeats int   // envelopes that a stream carried twice
 	lies    int
 	backups bool
+	shorten bool
 }
 
 // kind is which world it is.
@@ -32,26 +33,32 @@ type kind struct {
 	knowAll bool // unless, each knows those that joined before it, and the others by and by
 	liar    bool // the last host lies
 	backups bool // directories are saved and put back
+	shorten bool // logs are cut, and hosts join late
 }
 
 func newWorld(k kind) *world {
-	w := &world{network: newNetwork(), backups: k.backups}
+	w := &world{network: newNetwork(), backups: k.backups, shorten: k.shorten}
 	w.safety = newSafety(w.network)
 	w.check = w.safety
 	for _, c := range names[:k.hosts] {
-		id := identity(string(c), "")
+		knows := ""
 		if k.knowAll {
-			id = identity(string(c), names[:k.hosts])
+			knows = names[:k.hosts]
 		}
-		h := w.add(string(c), id, "world")
-		h.limits, h.perEntry, h.perGroup = worldLimits(), 2, 2
-		h.open()
+		w.enter(string(c), knows)
 	}
 	if k.liar {
 		w.liar = w.hosts[k.hosts-1]
 		w.safety.liar = w.liar
 	}
 	return w
+}
+
+// enter opens a new host.
+func (w *world) enter(name, knows string) {
+	h := w.add(name, identity(name, knows), "world")
+	h.limits, h.perEntry, h.perGroup, h.tail = worldLimits(), 2, 2, 1
+	h.open()
 }
 
 // run replays a world.
@@ -66,6 +73,11 @@ func run(k kind, ops []uint16) *world {
 
 // runSeed makes a world out of a seed.
 func runSeed(seed uint64) *world {
+	k, ops := seededWorld(seed)
+	return run(k, ops)
+}
+
+func seededWorld(seed uint64) (kind, []uint16) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	ops := make([]uint16, 100+r.IntN(400))
 	for i := range ops {
@@ -74,7 +86,8 @@ func runSeed(seed uint64) *world {
 	k := kind{hosts: 2 + r.IntN(4), knowAll: r.IntN(2) == 0}
 	k.liar = k.hosts > 2 && r.IntN(2) == 0
 	k.backups = r.IntN(2) == 0
-	return run(k, ops)
+	k.shorten = r.IntN(3) > 0
+	return k, ops
 }
 
 // step does one thing that can happen now.
@@ -101,6 +114,8 @@ func (w *world) step(op uint16) {
 		pick(arg, w.hosts, func(h *host) { w.backup(h, arg/8%3 > 1) })
 	case kind == 27:
 		pick(arg, w.hosts, w.kill)
+	case (kind == 28 || kind == 29) && w.shorten && arg%8 > 0:
+		w.reshape(arg%8, arg/8)
 	case kind == 28:
 		pick(arg, w.hosts, func(h *host) { h.admit(Admit{Ops: made.ops[:1+arg/8%len(w.hosts)]}) })
 	case kind == 29 && arg%2 == 0:
@@ -208,7 +223,7 @@ func (w *world) settle() {
 	honest := w.hosts
 	if w.liar != nil {
 		w.liar.crash()
-		honest = honest[:len(honest)-1]
+		honest = slices.DeleteFunc(slices.Clone(honest), func(h *host) bool { return h == w.liar })
 	}
 	for i, h := range honest {
 		if next := honest[(i+1)%len(honest)]; h != next && w.streams(h, next) == 0 {
@@ -227,14 +242,14 @@ func (w *world) settle() {
 func (w *world) quiet() {
 	bound := 2*w.repeats + 4*w.lies
 	for range w.open() {
-		bound += 20 + 4*len(names)
+		bound += 20 + 4*len(names) + 8*worldDocs
 	}
 	for _, h := range w.hosts {
 		bound += (3*int(h.edits+h.disk.edits) + 4) * (2 + len(w.open()))
 	}
 	if w.backups { // edits are counted anew, and envelopes of them are there
 		for _, h := range w.hosts {
-			bound += 3 * len(h.disk.log) * (2 + len(w.open()))
+			bound += 3 * int(h.x.total()) * (2 + len(w.open()))
 		}
 	}
 	for n := 0; w.busy(); n++ {
@@ -269,6 +284,7 @@ func (w *world) settled(h *host, honest []*host) {
 	if h.x.Digest() != first.x.Digest() {
 		s.breach("%s and %s are not equal in the end", h.name, first.name)
 	}
+	s.ended(h)
 	for _, author := range honest {
 		if got := s.lastEdit(h, author); got != author.disk.edits {
 			s.breach("%s has %d of %d edits of %s", h.name, got, author.disk.edits, author.name)

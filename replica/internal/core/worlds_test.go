@@ -24,7 +24,9 @@ func TestWorlds(t *testing.T) {
 		}
 	}
 	for _, what := range []string{"window full", "crash with a group in flight", "sent what the other end has", "buffered ahead", "lie reported", "lie held", "digest moved before the hello came", "left to somebody else",
-		"put back and known at once", "put back and told by others", "put back and unknown to all"} {
+		"put back and known at once", "put back and told by others", "put back and unknown to all",
+		"offered", "transfer cut", "transfer resumed", "resumed at another host", "adopted", "dropped what somebody lacks", "new host got documents",
+		"asked for documents by id", "documents refused"} {
 		if seen[what] == 0 {
 			t.Errorf("in no world: %s", what)
 		}
@@ -42,8 +44,14 @@ func TestKeptWorlds(t *testing.T) {
 			func() *world { return run(kind{hosts: 4}, nil) }},
 		{"the backlog was said to be sent while it waited for a frontier or the window",
 			func() *world { return run(kind{hosts: 3}, []uint16{0x2a}) }},
+		{"two that had nothing when they greeted got documents, and did not tell each other",
+			func() *world { return runSeed(29) }},
 		{"a forged envelope took the place of the real one",
-			func() *world { return runSeed(86) }},
+			func() *world {
+				k, ops := seededWorld(86)
+				k.shorten = false
+				return run(k, ops)
+			}},
 	} {
 		if w := kept.run(); w.safety.broken != "" {
 			t.Errorf("%s: %s", kept.what, w.report("kept"))
@@ -56,7 +64,7 @@ func TestAnyWorld(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k := kind{hosts: rapid.IntRange(2, 5).Draw(t, "hosts"), knowAll: rapid.Bool().Draw(t, "know all")}
 		k.liar = k.hosts > 2 && rapid.Bool().Draw(t, "liar")
-		k.backups = rapid.Bool().Draw(t, "backups")
+		k.backups, k.shorten = rapid.Bool().Draw(t, "backups"), rapid.Bool().Draw(t, "shorten")
 		w := run(k, rapid.SliceOfN(rapid.Uint16(), 0, 300).Draw(t, "ops"))
 		if w.safety.broken != "" {
 			t.Fatal(w.report("above"))

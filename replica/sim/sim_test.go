@@ -50,7 +50,12 @@ func TestKeptWorlds(t *testing.T) {
 	for _, kept := range []struct {
 		seed uint64
 		what string
-	}{} {
+	}{
+		{20064, "own changes that waited to be sealed were taken for a difference by a comparison"},
+		{20312, "a device that was removed while its disk was full went on to confirm removals"},
+		{20450, "an operation that came while a disk was full was not told to others, who refused what followed it"},
+		{20564, "a roster that came while a disk was full was never compared with that of others again"},
+	} {
 		if err := Run(kept.seed, nil).Err(); err != nil {
 			t.Errorf("%s: %v", kept.what, err)
 		}

@@ -14,6 +14,10 @@ const (
 	settleTime  = 2 * time.Minute
 	silenceTime = 10 * time.Second
 	keepTime    = 500 * time.Millisecond // between two tries to connect whom nothing connects
+
+	// stillTicks is how often in a row all must be found equal. Who is a member may
+	// still be news that a device brings which is out, and greets once more each time.
+	stillTicks = 4
 )
 
 // heal ends all faults. From here on everybody tries to reach everybody.
@@ -55,7 +59,10 @@ func (w *world) keep() {
 			}
 		}
 	}
-	w.calm = w.settled()
+	if w.still++; !w.settled() {
+		w.still = 0
+	}
+	w.calm = w.calm || w.still >= stillTicks
 	w.later(keepTime, w.keep)
 }
 

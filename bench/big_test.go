@@ -47,10 +47,6 @@ func makeBig(b *testing.B) {
 	}
 }
 
-// sealEvery is after how many changes the big store seals what it has: a device
-// that was alone for a while.
-const sealEvery = 50_000
-
 func makeBigStore(b *testing.B, size bigSize) (err error) {
 	if big.dir, err = os.MkdirTemp("", "starling-big-"); err != nil {
 		return err
@@ -71,29 +67,21 @@ func makeBigStore(b *testing.B, size bigSize) (err error) {
 	return errors.Join(err, r.Close())
 }
 
-// writeBig applies the work and counts the changes that it made.
+// writeBig applies the work and counts the changes that it made: neighbouring edits
+// of one document are one. In the end all of them are sealed.
 func writeBig(b *testing.B, r *replica.Replica, size bigSize) (changes int, err error) {
-	unsealed := 0
-	seal := func() error {
-		s, err := r.Status(b.Context())
-		if err != nil {
-			return err
-		}
-		changes, unsealed = changes+s.Counts.Pending, 0
-		_, err = r.Backup(b.Context(), io.Discard) // seals
-		return err
-	}
 	for edits := range bigEdits(size) {
 		if err := r.Apply(b.Context(), edits); err != nil {
 			return 0, err
 		}
-		if unsealed += len(edits); unsealed >= sealEvery {
-			if err := seal(); err != nil {
-				return 0, err
+		for i, e := range edits {
+			if i == 0 || e.ID != edits[i-1].ID {
+				changes++
 			}
 		}
 	}
-	return changes, seal()
+	_, err = r.Backup(b.Context(), io.Discard) // seals
+	return changes, err
 }
 
 // bigEdits yields the edits of a big store, those of one Apply at a time. Every

@@ -30,7 +30,7 @@ type logLimits struct {
 }
 
 func defaultLogLimits() logLimits {
-	return logLimits{keep: 4096, most: 32768, tail: 1024, every: 256, atOnce: 8192, part: 1 << 20}
+	return logLimits{keep: 4096, most: 32768, tail: 1024, every: 256, atOnce: 8192, part: 96 << 10}
 }
 
 // errPruned says that the log does not go back to the beginning.

@@ -25,7 +25,7 @@ import (
 
 // offerFrom is how many envelopes there have to be for a device that has nothing
 // at all to be offered documents in place of all of them.
-const offerFrom = 256
+const offerFrom = 16
 
 // fetch is a transfer of documents to this device.
 type fetch struct {

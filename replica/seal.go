@@ -123,6 +123,9 @@ func elision(w encryption.WriterID) change.Context {
 	return change.Context{Actor: w, Suffix: "/" + crdt.Writer(w).String()}
 }
 
+// naming is elision for package wire.
+func naming(writer [16]byte) change.Context { return elision(writer) }
+
 func batchOf(run []localChange) *wire.Batch {
 	b := &wire.Batch{}
 	index := map[account.Ref]uint32{}

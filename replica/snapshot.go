@@ -12,7 +12,6 @@ import (
 
 	"github.com/starling-sync/starling/crdt"
 	"github.com/starling-sync/starling/crdt/account"
-	"github.com/starling-sync/starling/crdt/change"
 	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/internal/core"
 	"github.com/starling-sync/starling/replica/internal/wire"
@@ -55,7 +54,7 @@ func (l *loop) part(want *wire.Want) (*wire.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Packed, err = wire.EncodeSaved(docs)
+	p.Packed, err = wire.ElideSaved(docs, naming)
 	return p, err
 }
 
@@ -142,7 +141,7 @@ func (l *loop) absorbed(g *group) {
 // were asked for by name it takes those that are still wanted: every device was asked
 // for them, and another one may have answered first.
 func (l *loop) mergeSaved(g *group, part *core.Absorb) error {
-	saved, err := wire.DecodeSaved(part.Packed)
+	saved, err := wire.DecodeSaved(part.Packed, naming)
 	if err != nil {
 		return err
 	}
@@ -152,12 +151,13 @@ func (l *loop) mergeSaved(g *group, part *core.Absorb) error {
 		})
 	}
 	refs, changes := make([]account.Ref, len(saved)), make([][]crdt.Change, len(saved))
-	for i, s := range saved {
+	for i := range saved {
+		s := &saved[i]
 		refs[i] = account.Ref{Kind: account.Kind(s.Kind), Entity: s.Entity}
 		if err := refs[i].Check(); err != nil {
 			return err
 		}
-		if changes[i], err = change.ParseSaved(s.Doc); err != nil {
+		if changes[i], err = s.Parse(); err != nil {
 			return fmt.Errorf("%s: %w", refs[i], err)
 		}
 	}

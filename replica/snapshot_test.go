@@ -200,6 +200,8 @@ func TestDamagedDocumentComesTwice(t *testing.T) {
 	try(t, a.ShortenLogs(t.Context(), 4, 30))
 	connect(a, b)
 	connect(a, c)
+	inSync(t, a, b)
+	inSync(t, a, c)
 	writes(t, a, "x", 60)
 	inSync(t, a, b)
 	inSync(t, a, c)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/starling-sync/starling/crdt/change"
 )
 
 // Offer says that the sender has dropped envelopes which the receiver lacks, or
@@ -42,6 +44,15 @@ type Part struct {
 
 // Saved is one document in Automerge's format.
 type Saved struct {
+	Kind   uint8
+	Entity string
+	Doc    []byte
+
+	changes []change.Change // of a document that came elided
+}
+
+// savedRecord is how a Saved is encoded.
+type savedRecord struct {
 	_      struct{} `cbor:",toarray"`
 	Kind   uint8
 	Entity string
@@ -113,29 +124,49 @@ func EncodeSaved(docs []Saved) ([]byte, error) {
 	if err := checkSaved(docs); err != nil {
 		return nil, err
 	}
-	return pack(docs, MaxPart, codecPlain, codecZstd)
+	return pack(recordsOf(docs), MaxPart, codecPlain, codecZstd)
 }
 
-// DecodeSaved reads what EncodeSaved wrote. It does not look into the documents.
-// The error wraps ErrMalformed or ErrUnsupported.
-func DecodeSaved(packed []byte) ([]Saved, error) {
+func recordsOf(docs []Saved) []savedRecord {
+	records := make([]savedRecord, len(docs))
+	for i, d := range docs {
+		records[i] = savedRecord{Kind: d.Kind, Entity: d.Entity, Doc: d.Doc}
+	}
+	return records
+}
+
+// DecodeSaved reads what EncodeSaved or ElideSaved wrote. It does not look into saved
+// documents; changes it restores. The error wraps ErrMalformed or ErrUnsupported.
+func DecodeSaved(packed []byte, naming Naming) ([]Saved, error) {
 	if len(packed) == 0 || len(packed) > MaxPart {
 		return nil, malformed("part of %d bytes", len(packed))
 	}
-	plain := packed[1:]
-	switch packed[0] {
-	case codecPlain:
-	case codecZstd:
+	codec, plain := packed[0], packed[1:]
+	elided := codec == codecElided || codec == codecElidedZstd
+	switch {
+	case codec == codecPlain, codec == codecElided && naming != nil:
+	case codec == codecZstd, codec == codecElidedZstd && naming != nil:
 		var err error
 		if plain, err = inflate(plain); err != nil {
 			return nil, err
 		}
 	default:
-		return nil, fmt.Errorf("wire: %w: part with codec %d", ErrUnsupported, packed[0])
+		return nil, fmt.Errorf("wire: %w: part with codec %d", ErrUnsupported, codec)
 	}
-	var docs []Saved
-	if err := decodeCBOR(decSaved, plain, &docs); err != nil {
+	if elided {
+		docs, err := decodeElidedSaved(plain, naming)
+		if err != nil {
+			return nil, err
+		}
+		return docs, checkSaved(docs)
+	}
+	var records []savedRecord
+	if err := decodeCBOR(decSaved, plain, &records); err != nil {
 		return nil, err
+	}
+	docs := make([]Saved, len(records))
+	for i, r := range records {
+		docs[i] = Saved{Kind: r.Kind, Entity: r.Entity, Doc: r.Doc}
 	}
 	return docs, checkSaved(docs)
 }
@@ -145,7 +176,7 @@ func checkSaved(docs []Saved) error {
 		return malformed("part of %d documents", len(docs))
 	}
 	for i, d := range docs {
-		if d.Kind == 0 || len(d.Entity) > MaxEntity || !utf8.ValidString(d.Entity) || len(d.Doc) == 0 || len(d.Doc) > MaxSaved {
+		if d.Kind == 0 || len(d.Entity) > MaxEntity || !utf8.ValidString(d.Entity) || len(d.Doc)+len(d.changes) == 0 || len(d.Doc) > MaxSaved {
 			return malformed("document %d of a part", i)
 		}
 	}

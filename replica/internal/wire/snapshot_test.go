@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/starling-sync/starling/crdt/change"
 )
 
 // drawSaved draws documents, of which some compress and some do not.
@@ -31,14 +33,14 @@ func TestSavedRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := DecodeSaved(packed)
+		got, err := DecodeSaved(packed, nil)
 		if err != nil || !reflect.DeepEqual(got, docs) {
 			t.Fatalf("packed %+v, got %+v, %v", docs, got, err)
 		}
-		if _, err := DecodeSaved(packed[:len(packed)-1]); err == nil {
+		if _, err := DecodeSaved(packed[:len(packed)-1], nil); err == nil {
 			t.Fatal("accepted without its last byte")
 		}
-		if _, err := DecodeSaved(append(bytes.Clone(packed), 0)); err == nil {
+		if _, err := DecodeSaved(append(bytes.Clone(packed), 0), nil); err == nil {
 			t.Fatal("accepted with a byte behind it")
 		}
 		packed[rapid.IntRange(0, len(packed)-1).Draw(t, "at")] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
@@ -48,7 +50,7 @@ func TestSavedRoundTrip(t *testing.T) {
 
 // tryPacked returns the documents that packed is, nil if it is none.
 func tryPacked(t interface{ Fatalf(string, ...any) }, packed []byte) []Saved {
-	docs, err := DecodeSaved(packed)
+	docs, err := DecodeSaved(packed, nil)
 	if err != nil {
 		if !isTyped(err) {
 			t.Fatalf("untyped error: %v", err)
@@ -59,7 +61,7 @@ func tryPacked(t interface{ Fatalf(string, ...any) }, packed []byte) []Saved {
 	if err != nil {
 		t.Fatalf("%+v cannot be packed again: %v", docs, err)
 	}
-	if got, err := DecodeSaved(again); err != nil || !reflect.DeepEqual(got, docs) {
+	if got, err := DecodeSaved(again, nil); err != nil || !reflect.DeepEqual(got, docs) {
 		t.Fatalf("packed %+v again, got %+v, %v", docs, got, err)
 	}
 	return docs
@@ -83,7 +85,7 @@ func savedOf(n int, doc []byte) []Saved {
 // plainSaved returns documents as they are, whatever they break.
 func plainSaved(t *testing.T, docs []Saved) []byte {
 	t.Helper()
-	plain, err := encMode.Marshal(docs)
+	plain, err := encMode.Marshal(recordsOf(docs))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,15 +116,15 @@ func TestSavedLimits(t *testing.T) {
 		packed, err := EncodeSaved(c.at)
 		if err != nil {
 			t.Errorf("%s, at the limit: %v", name, err)
-		} else if got, err := DecodeSaved(packed); err != nil || !reflect.DeepEqual(got, c.at) {
+		} else if got, err := DecodeSaved(packed, nil); err != nil || !reflect.DeepEqual(got, c.at) {
 			t.Errorf("%s, at the limit: %v", name, err)
 		}
 		_, err = EncodeSaved(c.above)
 		wantError(t, name+", packed", err, ErrMalformed)
 		plain := plainSaved(t, c.above)
-		_, err = DecodeSaved(append([]byte{codecPlain}, plain...))
+		_, err = DecodeSaved(append([]byte{codecPlain}, plain...), nil)
 		wantError(t, name+", as it is", err, ErrMalformed)
-		_, err = DecodeSaved(encoder.EncodeAll(plain, []byte{codecZstd}))
+		_, err = DecodeSaved(encoder.EncodeAll(plain, []byte{codecZstd}), nil)
 		wantError(t, name+", in a frame", err, ErrMalformed)
 	}
 	at, err := EncodeSaved(twoSaved(noise(MaxSaved), noise(rest)))
@@ -147,20 +149,20 @@ func TestSavedIsRefused(t *testing.T) {
 		"length beyond the end": "8183 01 60 5affffffff", "count beyond the end": "9bffffffffffffffff",
 	} {
 		plain := unhex(t, text)
-		_, err := DecodeSaved(append([]byte{codecPlain}, plain...))
+		_, err := DecodeSaved(append([]byte{codecPlain}, plain...), nil)
 		wantError(t, name, err, ErrMalformed)
-		_, err = DecodeSaved(append([]byte{codecZstd}, rawZstd(plain)...))
+		_, err = DecodeSaved(append([]byte{codecZstd}, rawZstd(plain)...), nil)
 		wantError(t, name+", in a frame", err, ErrMalformed)
 	}
-	if docs, err := DecodeSaved(append([]byte{codecPlain}, unhex(t, "8183 01 60 4101")...)); err != nil || len(docs) != 1 {
+	if docs, err := DecodeSaved(append([]byte{codecPlain}, unhex(t, "8183 01 60 4101")...), nil); err != nil || len(docs) != 1 {
 		t.Errorf("what the cases are made from: %+v, %v", docs, err)
 	}
-	_, err := DecodeSaved(nil)
+	_, err := DecodeSaved(nil, nil)
 	wantError(t, "nothing", err, ErrMalformed)
-	_, err = DecodeSaved(make([]byte, MaxPart+1))
+	_, err = DecodeSaved(make([]byte, MaxPart+1), nil)
 	wantError(t, "more than a part", err, ErrMalformed)
 	for _, codec := range []byte{0, 3, codecElided, codecElidedZstd, 255} {
-		_, err := DecodeSaved([]byte{codec, 0x80})
+		_, err := DecodeSaved([]byte{codec, 0x80}, nil)
 		wantError(t, "codec", err, ErrUnsupported)
 	}
 }
@@ -180,7 +182,7 @@ func TestSavedAllocatesNothing(t *testing.T) {
 		"count beyond the end": append([]byte{codecPlain}, unhex(t, "9a00004000")...),
 	} {
 		var err error
-		got := allocated(func() { _, err = DecodeSaved(packed) })
+		got := allocated(func() { _, err = DecodeSaved(packed, nil) })
 		wantError(t, name, err, ErrMalformed)
 		if got > 64<<10 {
 			t.Errorf("%s: %d bytes allocated for %d", name, got, len(packed))
@@ -195,4 +197,26 @@ func bytesBlocks(n int) [][]byte {
 		blocks[i] = block(blockRaw, 0)
 	}
 	return blocks
+}
+
+// Runs that no writer makes are refused, and all runs where the reader cannot know
+// what was left out.
+func TestElidedSavedRefuses(t *testing.T) {
+	for name, e := range map[string]*elidedSaved{
+		"nothing of a document": {Docs: []Document{{Kind: 1, Entity: "a"}}},
+		"a document that is not there": {
+			Docs: []Document{{Kind: 1, Entity: "a"}}, Runs: []writerRun{{Writer: writer(1), Docs: []uint32{1}, Run: make([]byte, 3)}},
+		},
+		"writers twice":   {Runs: []writerRun{{Writer: writer(1)}, {Writer: writer(1)}}},
+		"a run of rubble": {Docs: []Document{{Kind: 1, Entity: "a"}}, Runs: []writerRun{{Writer: writer(1), Docs: []uint32{0}, Run: []byte("rubble")}}},
+	} {
+		packed, err := pack(e, MaxPart, codecElided, codecElidedZstd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = DecodeSaved(packed, func([16]byte) change.Context { return change.Context{} })
+		wantError(t, name, err, ErrMalformed)
+		_, err = DecodeSaved(packed, nil)
+		wantError(t, name+", without a naming", err, ErrUnsupported)
+	}
 }

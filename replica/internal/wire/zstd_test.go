@@ -205,7 +205,7 @@ func TestBombs(t *testing.T) {
 		}
 		for what, open := range map[string]func([]byte) error{
 			"batch": func(data []byte) error { _, err := DecodeBatch(change.Context{}, data); return err },
-			"part":  func(data []byte) error { _, err := DecodeSaved(data); return err },
+			"part":  func(data []byte) error { _, err := DecodeSaved(data, nil); return err },
 		} {
 			var err error
 			got := allocated(func() { err = open(append([]byte{codecZstd}, c.packed...)) })

@@ -68,6 +68,8 @@ func hostCommands() []command {
 			return nil
 		}),
 		onHost("show", "", (*scenario).show),
+		onHost("shorten", "[KEEP]", (*scenario).shorten),
+		{"offers", "COUNT", 1, (*scenario).offers},
 		{"manual", "", 0, func(s *scenario, _ []string) error { s.auto = false; return nil }},
 		{"auto", "", 0, func(s *scenario, _ []string) error { s.auto = true; return nil }},
 	}
@@ -83,7 +85,7 @@ func streamCommands() []command {
 		onStream("swap", "", func(_ *scenario, e *end, _ []string) error { e.in[0], e.in[1] = e.in[1], e.in[0]; return nil }),
 		onStream("cut", "", func(s *scenario, e *end, _ []string) error { e.host.hangUp(e); e.peer.host.hangUp(e.peer); return nil }),
 		onStream("queue", "", (*scenario).queue),
-		onStream("inject", "hello|frontier|ack|compare [WRITER:NUMBER]", (*scenario).inject),
+		onStream("inject", "hello|frontier|ack|compare|part [WRITER:NUMBER]", (*scenario).inject),
 		onStream("forge", "signature|epoch|chain|gap|garbage WRITER [early]", (*scenario).forge),
 		onStream("flood", "COUNT BYTES", (*scenario).flood),
 	}
@@ -109,6 +111,27 @@ func (s *scenario) clone(h *host, args []string) error {
 	return nil
 }
 
+// shorten drops what all have from the log, or all but the last KEEP envelopes of each
+// writer.
+func (s *scenario) shorten(h *host, args []string) error {
+	keep, err := number(args, 0, 0)
+	h.pruning, h.tail = stableLog, uint64(keep)
+	if len(args) > 0 {
+		h.pruning = cutLog
+	}
+	return err
+}
+
+// offers sets how many envelopes there have to be for a host that has nothing to be
+// offered documents.
+func (s *scenario) offers(args []string) error {
+	n, err := number(args, 0, 0)
+	for _, h := range s.hosts {
+		h.limits.offerFrom, h.x.limits.offerFrom = uint64(n), uint64(n)
+	}
+	return err
+}
+
 func (s *scenario) write(h *host, args []string) error {
 	n, err := number(args, 0, 1)
 	if err == nil {
@@ -123,6 +146,9 @@ func (s *scenario) show(h *host, _ []string) error {
 	line := h.name + ": has"
 	for _, w := range h.x.Writers() {
 		line += " " + s.entry(w, h.x.Seq(w))
+	}
+	for _, w := range sortedWriters(h.x.base) {
+		line += ", dropped " + s.entry(w, h.x.base[w].Seq)
 	}
 	for _, w := range sortedWriters(h.x.frozen) {
 		line += ", froze " + s.writer(w)
@@ -232,6 +258,8 @@ func (s *scenario) inject(e *end, args []string) error {
 		return s.put(e, &wire.Ack{Entries: []wire.Acked{{Writer: at.writer, Seq: at.seq}}})
 	case "compare":
 		return s.put(e, &wire.Compare{})
+	case "part":
+		return s.put(e, &wire.Part{Packed: packPlaces([]place{at})})
 	}
 	return fmt.Errorf("inject what?")
 }

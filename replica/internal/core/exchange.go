@@ -271,7 +271,7 @@ func (x *Exchange) ack(s *session, m *wire.Ack) {
 		if x.durable[w].Seq == 0 && s.has[w] == 0 && len(s.has) >= len(x.durable)+maxUnheard {
 			continue
 		}
-		s.learn(w, e.Seq)
+		x.raise(s, w, e.Seq)
 		if x.durable[w].Seq > 0 {
 			x.seen(s.device, w, e.Seq)
 			s.empty = false

@@ -279,7 +279,8 @@ func (l *Ledger) Base(w encryption.WriterID) encryption.Chain {
 	return l.base[w]
 }
 
-// tellAdopted acknowledges what was taken over to everyone.
+// tellAdopted acknowledges what was taken over to everyone. What their offers have
+// beyond it, if anything, they send now: as envelopes, or else they offer again.
 func (x *Exchange) tellAdopted(s *session, adopted []encryption.WriterID) {
 	for _, w := range adopted {
 		if !s.known || x.disputed[dispute{s.device, w}] {
@@ -289,6 +290,7 @@ func (x *Exchange) tellAdopted(s *session, adopted []encryption.WriterID) {
 			x.learn(s, w, x.durable[w].Seq)
 		}
 		s.due[w] = x.durable[w].Seq
+		delete(s.offer, w)
 	}
 }
 

@@ -58,6 +58,15 @@ func (l *Ledger) Stable(w encryption.WriterID) uint64 {
 
 // learn notes that the other end of s holds everything of w up to seq.
 func (x *Exchange) learn(s *session, w encryption.WriterID, seq uint64) {
-	s.learn(w, seq)
+	x.raise(s, w, seq)
 	x.seen(s.device, w, seq)
+}
+
+// raise notes it for the session. If that is not enough to go on with envelopes, the
+// other end is offered documents once more.
+func (x *Exchange) raise(s *session, w encryption.WriterID, seq uint64) {
+	if seq > s.has[w] && x.behind(s, w) {
+		s.offeredAt = 0
+	}
+	s.learn(w, seq)
 }

@@ -172,6 +172,12 @@ func (w *world) fetching() []*end {
 // reshape is what happens in worlds where logs are cut.
 func (w *world) reshape(what, arg int) {
 	switch {
+	case what > 2 && what%2 == 1 && len(w.fetching()) > 0:
+		pick(arg, w.fetching(), func(e *end) {
+			w.cut(e, arg/8)
+			others := slices.DeleteFunc(w.pairs(), func(p [2]*host) bool { return p[0] != e.host && p[1] != e.host })
+			pick(arg/4, others, func(p [2]*host) { w.meet(p[0], p[1]) })
+		})
 	case what < 3:
 		pick(arg, w.hosts, func(h *host) { h.pruning = stableLog })
 	case what < 5:
@@ -181,12 +187,6 @@ func (w *world) reshape(what, arg int) {
 		w.enter(names[n:n+1], names[:n+1])
 	case what == 6 && w.liar != nil:
 		w.liar.spoils = 1 + arg%3
-	case what == 7 && len(w.fetching()) > 0:
-		pick(arg, w.fetching(), func(e *end) {
-			w.cut(e, arg/8)
-			others := slices.DeleteFunc(w.pairs(), func(p [2]*host) bool { return p[0] != e.host && p[1] != e.host })
-			pick(arg/4, others, func(p [2]*host) { w.meet(p[0], p[1]) })
-		})
 	default:
 		pick(arg, w.hosts, func(h *host) { h.perform(h.x.Step(Mend{ID: documentID(arg / 8 % worldDocs)})) })
 	}

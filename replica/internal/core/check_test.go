@@ -274,14 +274,18 @@ func (s *safety) invariants() {
 	}
 }
 
-// flights: the window is kept, and counted right.
+// flights: the window is kept, or twice that with what was left to others and is not
+// any more, and counted right.
 func (s *safety) flights(h *host, ss *session) {
 	sum := 0
 	for _, f := range ss.unacked {
 		sum += f.size
 	}
-	if sum != ss.inflight || sum >= h.limits.window+maxWorldEnvelope {
+	if sum != ss.inflight || sum >= 2*h.limits.window+maxWorldEnvelope {
 		s.breach("%s counts %d of %d bytes on their way", h.name, ss.inflight, sum)
+	}
+	if sum >= h.limits.window+maxWorldEnvelope {
+		s.seen["beyond the window"]++ // with what was left to others
 	}
 	if sum >= h.limits.window {
 		s.seen["window full"]++

@@ -288,10 +288,11 @@ func (x *Exchange) ack(s *session, m *wire.Ack) {
 // pump asks for what the other end lacks and the window has room for. When
 // it lacks nothing, it is told that the backlog is sent, if it waits for that.
 func (x *Exchange) pump(s *session) {
-	if !s.known || s.inflight >= x.limits.window {
+	if !s.known {
 		return
 	}
-	load := Load{Session: s.id, Bytes: min(x.limits.load, x.limits.window-s.inflight)}
+	room := x.limits.window - s.inflight
+	load := Load{Session: s.id, Bytes: min(x.limits.load, max(room, 1))}
 	withheld, behind, leaves := false, false, false
 	for _, w := range x.Writers() {
 		switch {
@@ -303,6 +304,8 @@ func (x *Exchange) pump(s *session) {
 		case x.leaves(s, w):
 			s.leave(w, x.durable[w].Seq)
 			leaves = true
+		case room <= 0 && !x.overdue(s, w):
+			withheld = true
 		default:
 			load.From = append(load.From, wire.Acked{Writer: w, Seq: s.sent[w] + 1})
 		}
@@ -316,7 +319,7 @@ func (x *Exchange) pump(s *session) {
 	switch {
 	case len(load.From) > 0:
 		x.emit(load)
-	case s.owed && !x.backlog && !withheld && !behind:
+	case s.owed && room > 0 && !x.backlog && !withheld && !behind:
 		s.owed = false
 		x.emit(Send{s.id, &wire.Ack{Entries: []wire.Acked{}}})
 	}

@@ -70,8 +70,10 @@ func (s *session) answer(w encryption.WriterID, seq, have uint64) {
 // host has to call Tick after a second or so.
 func (x *Exchange) Leaves() bool {
 	for _, s := range x.sessions { // order-free: any one
-		if len(s.left) > 0 {
-			return true
+		for _, l := range s.left {
+			if l.ticks < patience {
+				return true
+			}
 		}
 	}
 	return false
@@ -84,8 +86,14 @@ func (x *Exchange) tick() {
 			s.left[w] = left{l.seq, l.ticks + 1}
 		}
 		x.pump(s)
-		maps.DeleteFunc(s.left, func(_ encryption.WriterID, l left) bool { return l.ticks >= patience })
 	}
+}
+
+// overdue says whether w was left to somebody else and is not any more. What fills the
+// window may wait for that at the other end, so it goes beyond the window, by as much
+// again.
+func (x *Exchange) overdue(s *session, w encryption.WriterID) bool {
+	return s.left[w].seq > s.sent[w] && s.inflight < 2*x.limits.window
 }
 
 // arrivedThere forgets what was left to others and has arrived.

@@ -242,7 +242,7 @@ func (w *world) settle() {
 func (w *world) quiet() {
 	bound := 2*w.repeats + 4*w.lies
 	for range w.open() {
-		bound += 20 + 4*len(names) + 8*worldDocs
+		bound += 20 + 4*len(names) + 8*worldDocs + patience
 	}
 	for _, h := range w.hosts {
 		bound += (3*int(h.edits+h.disk.edits) + 4) * (2 + len(w.open()))
@@ -276,7 +276,18 @@ func (w *world) busy() bool {
 	}
 	ends := w.waiting()
 	pick(0, ends, w.deliver)
-	return len(ends) > 0
+	return len(ends) > 0 || w.tick()
+}
+
+// tick makes time pass where somebody waits for it, as its contract says, and says
+// whether there is such a host.
+func (w *world) tick() bool {
+	leaving := w.where(func(h *host) bool { return h.x.Leaves() })
+	for _, h := range leaving {
+		w.safety.seen["left until a tick"]++
+		h.perform(h.x.Step(Tick{}))
+	}
+	return len(leaving) > 0
 }
 
 func (w *world) settled(h *host, honest []*host) {

@@ -23,7 +23,7 @@ func TestWorlds(t *testing.T) {
 			seen[what] += n
 		}
 	}
-	for _, what := range []string{"window full", "crash with a group in flight", "sent what the other end has", "buffered ahead", "lie reported", "lie held", "digest moved before the hello came", "left to somebody else",
+	for _, what := range []string{"window full", "crash with a group in flight", "sent what the other end has", "buffered ahead", "lie reported", "lie held", "digest moved before the hello came", "left to somebody else", "left until a tick",
 		"put back and known at once", "put back and told by others", "put back and unknown to all",
 		"offered", "transfer cut", "transfer resumed", "resumed at another host", "adopted", "dropped what somebody lacks", "new host got documents",
 		"asked for documents by id", "documents refused"} {
@@ -46,6 +46,10 @@ func TestKeptWorlds(t *testing.T) {
 			func() *world { return run(kind{hosts: 3}, []uint16{0x2a}) }},
 		{"two that had nothing when they greeted got documents, and did not tell each other",
 			func() *world { return runSeed(29) }},
+		{"what was left to a host that has gone was needed by what filled the window",
+			func() *world { return runSeed(3393) }},
+		{"two left the same envelope to each other, until a tick",
+			func() *world { return runSeed(103) }},
 		{"a forged envelope took the place of the real one",
 			func() *world {
 				k, ops := seededWorld(86)

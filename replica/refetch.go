@@ -18,14 +18,22 @@ import (
 // there and those who come. What they send is joined with what the log here still
 // has, and with what is not sealed yet.
 
+// refetchAll asks the other devices for documents that cannot be made from the log.
+func (l *loop) refetchAll(ids []account.DocumentID) {
+	for _, id := range ids {
+		if len(l.base.Chains) > 0 {
+			l.wants(id)
+		}
+	}
+}
+
 // wants asks the other devices for a document.
-func (l *loop) wants(ref account.Ref) {
-	id := ref.ID(l.docs.account)
+func (l *loop) wants(id account.DocumentID) {
 	if l.wanted[id] {
 		return
 	}
 	l.wanted[id] = true
-	l.config.Log.Warn("a damaged document is asked for from the other devices", "document", ref)
+	l.config.Log.Warn("a damaged document is asked for from the other devices", "document", id)
 	l.core.Wants(l.wantedIDs())
 	l.perform(l.core.Step(core.Mend{ID: id}))
 }

@@ -56,7 +56,7 @@ func (a *audit) open(value []byte) (*logRecord, *encryption.Content, error) {
 func (l *loop) remake(ref account.Ref) (*crdt.Document, error) {
 	changes, err := l.changesOf(ref)
 	if errors.Is(err, errPruned) {
-		l.wants(ref)
+		l.wants(ref.ID(l.docs.account))
 	}
 	if err != nil {
 		return nil, err

@@ -32,7 +32,11 @@ const maxProblems = 100
 func (r *Replica) Verify(ctx context.Context) (model.Verification, error) {
 	v := model.Verification{Problems: []string{}, Peers: []model.PeerVerification{}}
 	check := newVerification(&v, ctx.Err)
-	err := r.ask(ctx, func(l *loop) error { return l.verify(check) })
+	err := r.ask(ctx, func(l *loop) error {
+		err := l.verify(check)
+		l.refetchAll(check.wrong)
+		return err
+	})
 	if err == nil {
 		err = r.verifyPeers(ctx, &v)
 	}

@@ -55,6 +55,8 @@ type documents struct {
 	count func() (*fingerprint, error)
 	due   bool
 
+	garbage collector
+
 	batch *store.Batch                      // of the group in the making
 	saved map[account.DocumentID]*docRecord // flushed in that group
 	views views
@@ -128,6 +130,7 @@ func (d *documents) load(ref account.Ref, id account.DocumentID) (*document, err
 	if err != nil {
 		return d.repair(ref, id, fmt.Errorf("%w: %w", store.ErrDamaged, err))
 	}
+	d.garbage.spend(weigh(rec.Saved))
 	return &document{ref: ref, id: id, doc: doc, leaf: rec.Leaf, bytes: weigh(rec.Saved)}, nil
 }
 
@@ -153,7 +156,10 @@ func (d *documents) replace(ref account.Ref) (*document, error) {
 }
 
 // changed notes that doc differs from its record.
-func (d *documents) changed(doc *document) { doc.dirty = true }
+func (d *documents) changed(doc *document) {
+	doc.dirty = true
+	d.garbage.spend(changeBytes)
+}
 
 // evicted is called by the cache, with the document that makes room.
 func (d *documents) evicted(_ account.DocumentID, doc *document) {
@@ -171,6 +177,7 @@ func (d *documents) flush(doc *document) error {
 	if err != nil {
 		return fmt.Errorf("save %s %q: %w", doc.ref.Kind, doc.ref.Entity, err)
 	}
+	d.garbage.spend(weigh(saved)) // it was loaded again
 	leaf := leafOf(doc.id, doc.doc.Heads())
 	d.prints.replace(doc.id, doc.leaf, leaf)
 	doc.leaf, doc.dirty = leaf, false

@@ -117,9 +117,10 @@ func (l layer) direct(t *Tree, p *pkg) []Finding {
 			target := importPath(spec)
 			dir, ours := t.local(target)
 			switch {
+			case target == "C" && p.Dir == "crdt": // where the library is: it needs something of its memory
 			case target == "C":
 				out = append(out, Finding{t.pos(spec.Pos()), `import "C"`,
-					"the one cgo dependency is automerge-go, behind package crdt; each further one breaks cross builds and is one more way to abort",
+					"cgo is for package crdt alone, where automerge-go is; each further place breaks cross builds and is one more way to abort",
 					"write it in Go"})
 			case ours && dir != model && !slices.ContainsFunc(l.may, func(m string) bool { return matches(m, dir) }):
 				out = append(out, l.finding(t, spec.Pos(), p.Dir, dir))

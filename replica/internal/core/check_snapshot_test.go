@@ -70,10 +70,13 @@ func (s *safety) pruned(h *host, w encryption.WriterID, to uint64) {
 	if h != s.liar && to > h.disk.chains[w].Seq {
 		s.breach("%s drops %s before it is durable", h.name, s.net.entry(w, to))
 	}
+	if to <= h.x.Stable(w) {
+		s.seen["dropped what all have"]++
+	}
 	for _, o := range s.net.hosts {
 		if o.disk.chains[w].Seq < to {
 			s.seen["dropped what somebody lacks"]++
-			if h.tail > 0 && to <= h.x.Stable(w) && o.saves == 0 && o.id.Device() != h.id.Device() && s.member(h, o) && s.liar == nil {
+			if to <= h.x.Stable(w) && o.saves == 0 && o.id.Device() != h.id.Device() && s.member(h, o) && s.liar == nil {
 				s.breach("%s takes %s for stable, and %s lacks it", h.name, s.net.entry(w, to), o.name)
 			}
 		}
@@ -169,15 +172,29 @@ func (w *world) fetching() []*end {
 	})
 }
 
+// adopting says whether the last part of a transfer waits to be merged.
+func (h *host) adopting() bool {
+	return h.group == nil && slices.ContainsFunc(h.parts, func(p Absorb) bool { return p.Chains != nil })
+}
+
 // reshape is what happens in worlds where logs are cut.
 func (w *world) reshape(what, arg int) {
 	switch {
 	case what > 2 && what%2 == 1 && len(w.fetching()) > 0:
-		pick(arg, w.fetching(), func(e *end) {
+		ends := w.fetching()
+		if busy := slices.DeleteFunc(w.fetching(), func(e *end) bool { return e.host.x.fetch.merging == 0 }); len(busy) > 0 {
+			ends = busy
+		}
+		pick(arg, ends, func(e *end) {
+			if e.host.x.fetch.merging > 0 {
+				w.safety.seen["cut while documents are merged"]++
+			}
 			w.cut(e, arg/8)
 			others := slices.DeleteFunc(w.pairs(), func(p [2]*host) bool { return p[0] != e.host && p[1] != e.host })
 			pick(arg/4, others, func(p [2]*host) { w.meet(p[0], p[1]) })
 		})
+	case what < 5 && len(w.where((*host).adopting)) > 0:
+		pick(arg, w.where((*host).adopting), func(h *host) { h.pruning = stableLog })
 	case what < 3:
 		pick(arg, w.hosts, func(h *host) { h.pruning = stableLog })
 	case what < 5:

@@ -291,7 +291,7 @@ func (x *Exchange) pump(s *session) {
 	if !s.known {
 		return
 	}
-	room := x.limits.window - s.inflight
+	room := x.room(s)
 	load := Load{Session: s.id, Bytes: min(x.limits.load, max(room, 1))}
 	withheld, behind, leaves := false, false, false
 	for _, w := range x.Writers() {
@@ -304,7 +304,7 @@ func (x *Exchange) pump(s *session) {
 		case x.leaves(s, w):
 			s.leave(w, x.durable[w].Seq)
 			leaves = true
-		case room <= 0 && !x.overdue(s, w):
+		case room <= 0:
 			withheld = true
 		default:
 			load.From = append(load.From, wire.Acked{Writer: w, Seq: s.sent[w] + 1})

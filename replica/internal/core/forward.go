@@ -89,11 +89,16 @@ func (x *Exchange) tick() {
 	}
 }
 
-// overdue says whether w was left to somebody else and is not any more. What fills the
-// window may wait for that at the other end, so it goes beyond the window, by as much
-// again.
-func (x *Exchange) overdue(s *session, w encryption.WriterID) bool {
-	return s.left[w].seq > s.sent[w] && s.inflight < 2*x.limits.window
+// room is how many bytes may be sent now. What fills the window may wait at the other
+// end for what was left to somebody else and is not any more, so that goes beyond the
+// window, with all that comes before it, by as much again.
+func (x *Exchange) room(s *session) int {
+	for w, l := range s.left { // order-free: any one
+		if l.seq > s.sent[w] && !x.leaves(s, w) {
+			return 2*x.limits.window - s.inflight
+		}
+	}
+	return x.limits.window - s.inflight
 }
 
 // arrivedThere forgets what was left to others and has arrived.

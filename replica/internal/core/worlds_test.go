@@ -25,7 +25,7 @@ func TestWorlds(t *testing.T) {
 	}
 	for _, what := range []string{"window full", "crash with a group in flight", "sent what the other end has", "buffered ahead", "lie reported", "lie held", "digest moved before the hello came", "left to somebody else", "left until a tick",
 		"put back and known at once", "put back and told by others", "put back and unknown to all",
-		"offered", "transfer cut", "transfer resumed", "resumed at another host", "adopted", "dropped what somebody lacks", "new host got documents",
+		"offered", "transfer cut", "transfer resumed", "resumed at another host", "adopted", "dropped what somebody lacks", "dropped what all have", "cut while documents are merged", "new host got documents",
 		"asked for documents by id", "documents refused"} {
 		if seen[what] == 0 {
 			t.Errorf("in no world: %s", what)
@@ -48,6 +48,8 @@ func TestKeptWorlds(t *testing.T) {
 			func() *world { return runSeed(29) }},
 		{"what was left to a host that has gone was needed by what filled the window",
 			func() *world { return runSeed(3393) }},
+		{"what was left went ahead of what it rests on",
+			func() *world { return runSeed(3164) }},
 		{"two left the same envelope to each other, until a tick",
 			func() *world { return runSeed(103) }},
 		{"a forged envelope took the place of the real one",

@@ -16,6 +16,7 @@ func (r *Replica) Waiting(ctx context.Context) (waiters, comparisons int, err er
 // are kept when everybody has them, and when somebody is away.
 func (r *Replica) ShortenLogs(ctx context.Context, keep, most uint64) error {
 	return r.call(ctx, func(l *loop) {
+		l.core.OfferFrom(16)
 		l.limits = logLimits{keep: keep, most: most, tail: 4, every: 4, atOnce: 64, part: 2000}
 	})
 }

@@ -80,6 +80,8 @@ func (d *driven) Apply(edits []model.Edit, outcome func(error)) error {
 	return nil
 }
 
+func (d *driven) Tick() { d.call(func(l *loop) { l.perform(l.core.Step(core.Tick{})) }) }
+
 func (d *driven) Flying() bool { return d.loop.flying != nil }
 
 func (d *driven) Write() {

@@ -55,6 +55,7 @@ type loop struct {
 	suspects    suspects // as the store has them
 	unjournaled bool     // the journal could not be written, and that was said
 
+	owed   []core.Serve  // documents that others wait for
 	parts  []core.Absorb // documents that others sent, in the order in which they came
 	limits logLimits
 	base   baseRecord                  // as the store has it
@@ -201,6 +202,7 @@ func (l *loop) finish(err error) {
 	l.perform(l.core.Step(core.Committed{}))
 	l.absorbed(g)
 	l.perform(l.core.SetBacklog(l.backlog()))
+	l.sendOwed()
 	if len(l.core.Unvouched()) > 0 { // by envelopes of this group, of devices that are out
 		l.confirm()
 	}

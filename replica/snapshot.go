@@ -28,8 +28,14 @@ import (
 // The changes of a snapshot are not signed by who wrote them: its sender, a member
 // that has authenticated itself, answers for them.
 
-// sendDocuments sends the documents that another device asked for.
+// sendDocuments sends the documents that another device asked for, once there is
+// nothing in them that is not sealed: such changes may yet be written again by
+// another writer, and would be in the other device's documents for good.
 func (l *loop) sendDocuments(e core.Serve) {
+	if l.backlog() {
+		l.owed = append(l.owed, e)
+		return
+	}
 	part, err := l.part(e.Want)
 	if err == nil {
 		l.send(core.Send{Session: e.Session, Message: part})
@@ -97,6 +103,20 @@ func (l *loop) savedOf(ids [][16]byte) (docs []wire.Saved, err error) {
 		docs = append(docs, wire.Saved{Kind: rec.Kind, Entity: rec.Entity, Doc: rec.Saved})
 	}
 	return docs, nil
+}
+
+// sendOwed sends what had to wait for the backlog.
+func (l *loop) sendOwed() {
+	if l.backlog() {
+		return
+	}
+	waiting := l.owed
+	l.owed = nil
+	for _, e := range waiting {
+		if l.links[e.Session] != nil {
+			l.sendDocuments(e)
+		}
+	}
 }
 
 // spoilt is the failure of documents that another device sent to apply.

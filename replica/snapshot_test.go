@@ -54,6 +54,7 @@ func settled(t *testing.T, a, b *device) {
 // both directions, also after a restart.
 func TestNewDeviceGetsSnapshot(t *testing.T) {
 	a, b := pair(t)
+	try(t, a.ShortenLogs(t.Context(), 1000, 2000))
 	connect(a, b)
 	inSync(t, a, b)
 	writes(t, a, "x", 200)

@@ -35,6 +35,7 @@ type device struct {
 	ends    []*end
 	planned bool // an event for the group in flight is planned
 	written bool // it is on the disk, and the replica does not know
+	ticking bool // a tick is planned
 
 	unaware bool   // it was put back, and will hear of it from whomever it meets
 	saved   *saved // a copy of its directory
@@ -80,7 +81,7 @@ func (d *device) open() bool {
 	d.id, d.store = d.file.Copy(), d.disk.open()
 	d.store.lost, d.lost = d.lost, nil
 	d.life++
-	d.planned, d.written = false, false
+	d.planned, d.written, d.ticking = false, false, false
 	c := &hand.Config{
 		Identity: d.id, Store: d.store, Place: []byte{d.place}, Clock: d.clock, Random: d.random,
 		Log: slog.New(&listener{d}),
@@ -144,7 +145,17 @@ func (d *device) after() {
 	if d.rep.Flying() && !d.planned {
 		d.planCommit()
 	}
+	if d.rep.Exchange().Leaves() && !d.ticking {
+		d.ticking = true
+		d.w.later(time.Second, d.inLife(d.tick))
+	}
 	d.own.after(d)
+}
+
+// tick tells the process that a second has passed.
+func (d *device) tick() {
+	d.ticking = false
+	d.do(hand.Replica.Tick)
 }
 
 // sweep forgets the ends that are closed.

@@ -258,6 +258,7 @@ func (x *Exchange) duplicate(s *session, w encryption.WriterID, seq uint64) {
 		x.learn(s, w, seq)
 		s.due[w] = x.durable[w].Seq
 		x.emit(s.acknowledge()...)
+		x.emit(Progress{s.id}) // it may be the last that was not known of it
 	}
 	x.twice = true
 	x.nearbyChanged()
@@ -274,7 +275,7 @@ func (x *Exchange) ack(s *session, m *wire.Ack) {
 		x.raise(s, w, e.Seq)
 		if x.durable[w].Seq > 0 {
 			x.seen(s.device, w, e.Seq)
-			s.empty = false
+			s.empty = s.empty && x.durable[w].Device == s.device // it has the documents
 			s.answer(w, e.Seq, x.durable[w].Seq)
 		}
 	}

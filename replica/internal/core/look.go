@@ -32,3 +32,7 @@ func (x *Exchange) Outstanding() (o Outstanding) {
 	o.Distrust = len(x.frozen)+len(x.disputed) > 0
 	return o
 }
+
+// OfferFrom says from how many envelopes on a device that has nothing is offered
+// documents. For tests.
+func (x *Exchange) OfferFrom(n uint64) { x.limits.offerFrom = n }

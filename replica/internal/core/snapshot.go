@@ -24,8 +24,9 @@ import (
 // what holds.
 
 // offerFrom is how many envelopes there have to be for a device that has nothing
-// at all to be offered documents in place of all of them.
-const offerFrom = 16
+// at all to be offered documents in place of all of them. A log that was sealed in
+// long runs is no larger than the documents, and signed; one of many short ones is.
+const offerFrom = 4096
 
 // fetch is a transfer of documents to this device.
 type fetch struct {

@@ -63,6 +63,10 @@ type Replica interface {
 	// Finish takes notice of what Write came to.
 	Finish()
 
+	// Tick tells the exchange that a second has passed, which it wants to know while
+	// Exchange().Leaves() says so.
+	Tick()
+
 	// Attach begins a session on a new stream.
 	Attach(device encryption.DeviceID) Link
 	AdmitMembers(ops [][]byte) error

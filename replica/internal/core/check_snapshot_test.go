@@ -8,16 +8,19 @@ import (
 )
 
 // whole: what is said to be held is in the documents, nothing else that was never
-// made is, the log is what lies behind its base, and chains are those that their
-// authors made.
+// made is, the log is what lies behind its base, chains are those that their authors
+// made, and all that they rest on is held.
 func (s *safety) whole(h *host, g *disk) {
 	if h == s.liar {
 		return
 	}
+	have := frontierOf(g.chains)
 	for _, w := range sortedWriters(g.chains) {
 		c := g.chains[w]
 		if f := s.facts[place{w, c.Seq}]; f == nil || f.made != c {
 			s.breach("%s has another chain of %s than its author", h.name, s.net.writer(w))
+		} else if len(have.missing(f.past)) > 0 {
+			s.breach("%s holds %s without what it rests on", h.name, s.net.entry(w, c.Seq))
 		}
 		for seq := uint64(1); seq <= c.Seq; seq++ {
 			if !g.docs.has(place{w, seq}) {

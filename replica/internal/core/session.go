@@ -25,6 +25,7 @@ type session struct {
 	empty     bool
 	offeredAt int
 	offer     map[encryption.WriterID]encryption.Chain
+	taken     map[encryption.WriterID]bool   // the chains were taken over up to somewhere since
 	wanted    []bool                         // of each Want that is not answered: it is a Mend
 	has       map[encryption.WriterID]uint64 // durable at the other end, or sent by it
 	sent      map[encryption.WriterID]uint64 // handed to the stream, at least has
@@ -56,6 +57,7 @@ func newSession(id SessionID, device encryption.DeviceID) *session {
 		claimed: map[encryption.WriterID]uint64{},
 		told:    map[encryption.WriterID]uint64{},
 		missing: map[encryption.WriterID]bool{},
+		taken:   map[encryption.WriterID]bool{},
 		due:     map[encryption.WriterID]uint64{},
 		left:    map[encryption.WriterID]left{},
 	}

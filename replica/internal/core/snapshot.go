@@ -74,6 +74,7 @@ func (x *Exchange) offered(s *session, m *wire.Offer) {
 		s.claimed[w] = max(s.claimed[w], c.Seq)
 	}
 	s.offer = chains
+	clear(s.taken)
 	x.answerOffer(s)
 	x.fetchNext()
 }
@@ -116,14 +117,19 @@ func offerOf(chains map[encryption.WriterID]encryption.Chain) *wire.Offer {
 // Bases returns the chains behind which the logs begin, as an offer has them.
 func (l *Ledger) Bases() []wire.Chain { return offerOf(l.base).Chains }
 
-// useful says whether an offer of s has something that is not here and may be.
-func (x *Exchange) useful(s *session, chains map[encryption.WriterID]encryption.Chain) bool {
-	for w, c := range chains { // order-free: any one
-		if c.Seq > x.durable[w].Seq && x.adoptable(w) && !x.disputed[dispute{s.device, w}] {
-			return true
+// useful says whether an offer of s has something that is not here and may be. One
+// that leads on a log in dispute is of no use: the other logs may rest on it.
+func (x *Exchange) useful(s *session, chains map[encryption.WriterID]encryption.Chain) (useful bool) {
+	for w, c := range chains { // order-free: a conjunction of one thing, and any one of another
+		if c.Seq <= x.durable[w].Seq {
+			continue
 		}
+		if x.disputed[dispute{s.device, w}] {
+			return false
+		}
+		useful = useful || x.adoptable(w) && !s.taken[w]
 	}
-	return false
+	return useful
 }
 
 // adoptable says whether the chain of w may be taken over. That of the author is
@@ -209,9 +215,10 @@ func (x *Exchange) part(s *session, m *wire.Part) {
 	f.asked, f.begun, f.after, f.ended = false, true, m.Last, !m.More
 	f.merging++
 	a := Absorb{Session: s.id, Device: s.device, Packed: m.Packed}
-	if f.ended {
+	switch {
+	case f.ended && x.useful(s, f.chains): // a dispute may have come up meanwhile
 		a.Chains = f.chains
-	} else if f.merging == 1 {
+	case !f.ended && f.merging == 1:
 		f.asked = true
 		x.want(s, &wire.Want{After: f.after})
 	}
@@ -281,7 +288,9 @@ func (l *Ledger) Base(w encryption.WriterID) encryption.Chain {
 }
 
 // tellAdopted acknowledges what was taken over to everyone. What their offers have
-// beyond it, if anything, they send now: as envelopes, or else they offer again.
+// beyond it, if anything, they send now: as envelopes, or else they offer again. It is
+// no reason to take such an offer up. Where there is another reason it counts with the
+// rest, because only all chains of an offer rest on nothing else.
 func (x *Exchange) tellAdopted(s *session, adopted []encryption.WriterID) {
 	for _, w := range adopted {
 		if !s.known || x.disputed[dispute{s.device, w}] {
@@ -291,7 +300,7 @@ func (x *Exchange) tellAdopted(s *session, adopted []encryption.WriterID) {
 			x.learn(s, w, x.durable[w].Seq)
 		}
 		s.due[w] = x.durable[w].Seq
-		delete(s.offer, w)
+		s.taken[w] = true
 	}
 }
 

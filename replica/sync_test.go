@@ -40,3 +40,35 @@ func TestEditBeforeGreetingIsPartOfBeingInSync(t *testing.T) {
 		try(t, d.Close())
 	})
 }
+
+// Documents go out once what is in them is sealed: a change that is not may yet be
+// written again by another writer, and would be in the other device's documents for
+// good.
+func TestDocumentsAreServedSealed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := single(t)
+		x, y := net.Pipe()
+		try(t, d.Apply(t.Context(), []model.Edit{unread("c")}))
+		d.cable.streams <- end{x, encryption.Peer{Device: encryption.DeviceID{1}}}
+		p := &puppet{y, wire.NewReader(bufio.NewReader(y))}
+		hello := p.next(t).(*wire.Hello)
+		commit := hold(d)
+		p.send(t, &wire.Hello{Digest: hello.Digest})
+		<-commit.begun // of the group that seals
+		p.send(t, &wire.Want{})
+		synctest.Wait()
+		close(commit.free)
+		if m, sealed := p.next(t).(*wire.Envelope); !sealed {
+			t.Fatalf("%T came before what was not sealed", m)
+		}
+		for {
+			if part, ok := p.next(t).(*wire.Part); ok {
+				if part.More || len(part.Packed) == 0 {
+					t.Errorf("the part is %+v", part)
+				}
+				break
+			}
+		}
+		try(t, d.Close())
+	})
+}

@@ -197,8 +197,8 @@ func (l *loop) finish(err error) {
 		l.base = *g.base
 	}
 	l.healed(g)
+	l.r.hub.publish(g.events) // first: who subscribes after Apply has returned does not see what it did
 	l.answer(g.intents, nil)
-	l.r.hub.publish(g.events)
 	l.perform(l.core.Step(core.Committed{}))
 	l.absorbed(g)
 	l.perform(l.core.SetBacklog(l.backlog()))
@@ -394,10 +394,10 @@ func (l *loop) readHead(h *logHead, out *core.Loaded) bool {
 func (l *loop) shutDown() {
 	if l.flying != nil {
 		err := l.outcome()
-		l.answer(l.flying.intents, err)
 		if err == nil {
 			l.r.hub.publish(l.flying.events)
 		}
+		l.answer(l.flying.intents, err)
 	}
 	l.answer(l.queue, ErrClosed)
 	for _, link := range l.links {

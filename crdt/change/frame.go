@@ -57,17 +57,41 @@ func inflate(deflated []byte, most int) ([]byte, error) {
 	if err := z.(flate.Resetter).Reset(in, nil); err != nil {
 		return nil, fmt.Errorf("inflate: %w", err)
 	}
-	out := bytes.NewBuffer(make([]byte, 0, min(4*len(deflated)+bytes.MinRead, most+bytes.MinRead)))
-	if _, err := out.ReadFrom(io.LimitReader(z, int64(most)+1)); err != nil {
-		return nil, fmt.Errorf("inflate: %w", err)
-	}
-	if out.Len() > most {
+	out, err := readAtMost(z, 4*len(deflated)+bytes.MinRead, most)
+	if errors.Is(err, errTooLong) {
 		return nil, fmt.Errorf("inflates to more than %d bytes", most)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("inflate: %w", err)
 	}
 	if in.Len() > 0 {
 		return nil, errors.New("data behind the compressed contents")
 	}
-	return out.Bytes(), nil
+	return out, nil
+}
+
+var errTooLong = errors.New("too long")
+
+// readAtMost reads r to its end, which must come after most bytes at the latest. It
+// expects about so many, and allocates twice what there is, or most, at most.
+func readAtMost(r io.Reader, expected, most int) ([]byte, error) {
+	out := make([]byte, 0, min(expected, most+1))
+	for {
+		n, err := r.Read(out[len(out):cap(out)])
+		out = out[:len(out)+n]
+		switch {
+		case errors.Is(err, io.EOF) && len(out) <= most:
+			return out, nil
+		case err != nil && !errors.Is(err, io.EOF):
+			return nil, err
+		case len(out) > most:
+			return nil, errTooLong
+		case len(out) == cap(out):
+			longer := make([]byte, len(out), min(2*cap(out), most+1))
+			copy(longer, out)
+			out = longer
+		}
+	}
 }
 
 // buildChunk writes an uncompressed change chunk, and returns its hash too.

@@ -151,12 +151,12 @@ type drainedEdits struct {
 func (c *cutting) write(ctx context.Context, n int) *drainedEdits {
 	c.t.Helper()
 	e := &drainedEdits{c, make(chan string, 1<<16)}
-	api := c.machine.client
+	api, cut := c.machine.client, c.cuts // which the writers outlive
 	var all sync.WaitGroup
 	for i := range writers {
 		all.Go(func() {
 			for n := 0; ; n++ {
-				id := fmt.Sprintf("%d-%d-%d", c.cuts, i, n)
+				id := fmt.Sprintf("%d-%d-%d", cut, i, n)
 				what, edit := numberedEdit(id, n)
 				if err := api.Apply(ctx, []model.Edit{edit}); err != nil {
 					return // the power is cut; what is unfinished may be there or not

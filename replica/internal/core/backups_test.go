@@ -98,6 +98,18 @@ func (d *disk) misses(packed []byte) bool {
 	return slices.ContainsFunc(places, func(p place) bool { return p.writer == d.author.Writer && p.seq > d.last() })
 }
 
+// awaited says whether a host holds envelopes whose time may come. What a host has
+// sent out of order of a writer that it was before it was put back may lack what came
+// before it for ever.
+func (w *world) awaited(h *host) bool {
+	for writer := range h.x.buffered {
+		if slices.ContainsFunc(w.hosts, func(o *host) bool { return o.author.Writer == writer }) {
+			return true
+		}
+	}
+	return len(h.x.buffered) == 0 && len(h.x.waiting) != 0
+}
+
 // last is the number of the author's last envelope.
 func (d *disk) last() uint64 { return d.chains[d.author.Writer].Seq }
 

@@ -202,7 +202,8 @@ func (w *world) reshape(what, arg int) {
 		pick(arg, w.hosts, func(h *host) { h.pruning = stableLog })
 	case what < 5:
 		pick(arg, w.hosts, func(h *host) { h.pruning, h.tail = cutLog, uint64(arg/8%3) })
-	case what == 5 && len(w.hosts) < len(names):
+	case what == 5 && len(w.hosts) < len(names) && len(w.where(func(h *host) bool { return h.unaware })) == 0:
+		// A host that was put back has to meet those who know of it.
 		n := len(w.hosts)
 		w.enter(names[n:n+1], names[:n+1])
 	case what == 6 && w.liar != nil:

@@ -311,7 +311,7 @@ func (w *world) settled(h *host, honest []*host) {
 			s.breach("%s waits for an acknowledgement in the end", h.name)
 		}
 	}
-	if len(h.x.staged) != 0 || w.liar == nil && len(h.x.buffered)+len(h.x.waiting) != 0 {
+	if len(h.x.staged) != 0 || w.liar == nil && w.awaited(h) {
 		s.breach("%s still holds envelopes in the end", h.name)
 	}
 	if out := slices.Concat(h.x.Step(nil), h.x.Step(Committed{}), h.x.SetBacklog(false)); slices.ContainsFunc(out, speaks) {

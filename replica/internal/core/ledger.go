@@ -15,9 +15,9 @@ import (
 
 // maxBuffered bounds, in bytes, the envelopes that came from one device
 // before those they depend on. A device that keeps to its window has at most
-// one window here, and after a reconnection the same envelopes again, which
-// count once.
-const maxBuffered = 2 * window
+// one window here, or two of what it had left to others, and after a reconnection
+// the same envelopes again, which count once, or other ones.
+const maxBuffered = 4 * window
 
 // limits are the bounds of an exchange, in bytes, and offerFrom.
 type limits struct {

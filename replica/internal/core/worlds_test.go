@@ -54,6 +54,8 @@ func TestKeptWorlds(t *testing.T) {
 			func() *world { return runSeed(4758) }},
 		{"a chain was taken over from a liar without one in dispute that it rests on",
 			func() *world { return runSeed(3943) }},
+		{"what went beyond the window was more than the other end would hold",
+			func() *world { return runSeed(5623) }},
 		{"two left the same envelope to each other, until a tick",
 			func() *world { return runSeed(103) }},
 		{"a forged envelope took the place of the real one",

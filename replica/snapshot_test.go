@@ -69,11 +69,13 @@ func TestNewDeviceGetsSnapshot(t *testing.T) {
 	}
 	writes(t, b, "z", 10)
 	writes(t, c, "z", 10)
+	inSync(t, a, b)
 	settled(t, a, c)
 	settled(t, a, b)
 	cut()
 	c = reopen(t, c)
 	writes(t, a, "later", 5)
+	inSync(t, a, b)
 	connect(b, c)
 	settled(t, b, c)
 }

@@ -1,10 +1,9 @@
 package crdt
 
 import (
-	"fmt"
 	"slices"
 
-	"github.com/automerge/automerge-go"
+	"github.com/starling-sync/starling/crdt/change"
 )
 
 // content is what a document holds, decoded once.
@@ -22,52 +21,34 @@ func newContent() *content {
 	}
 }
 
-// readContent decodes the root map. What is not an entry of one of the
-// actors, a text or a counter under a well-formed key is left out.
-func readContent(doc *automerge.Doc, actors map[Writer]struct{}) (c *content, err error) {
-	defer func() {
-		// automerge-go panics on kinds of values that it does not know.
-		if r := recover(); r != nil {
-			c, err = nil, fmt.Errorf("read the root map: %v", r)
-		}
-	}()
-	values, err := doc.RootMap().Values()
-	if err != nil {
-		return nil, fmt.Errorf("read the root map: %w", err)
-	}
-	c = newContent()
-	for name, value := range values {
-		k, ok := parseKey(name)
-		if _, known := actors[k.writer]; !ok || !known {
-			continue
-		}
-		if err := c.read(k, value); err != nil {
-			return nil, fmt.Errorf("read %q: %w", name, err)
-		}
-	}
-	return c, nil
-}
-
-func (c *content) read(k key, v *automerge.Value) error {
-	switch v.Kind() {
-	case automerge.KindBytes:
-		if e, ok := decodeEntry(k.writer, v.Bytes()); ok {
+// put brings in what is in force under a key; what was there before is gone.
+func (c *content) put(k key, v *value) {
+	c.drop(k)
+	switch {
+	case v.text != nil:
+		c.putText(k, v.text.String())
+	case v.typ == change.Counter:
+		c.putCounter(k, v.count)
+	case v.typ == change.Bytes:
+		if e, ok := decodeEntry(k.writer, v.raw); ok {
 			c.putEntry(k, e)
 		}
-	case automerge.KindCounter:
-		n, err := v.Counter().Get()
-		if err != nil {
-			return err
-		}
-		c.putCounter(k, n)
-	case automerge.KindText:
-		s, err := v.Text().Get()
-		if err != nil {
-			return err
-		}
-		c.putText(k, s)
 	}
-	return nil
+}
+
+// drop takes out what is under a key. Slices that were given out before stay as they
+// are.
+func (c *content) drop(k key) {
+	register := c.registers[k.field][k.element]
+	if i, found := placeOf(register, k.writer); found {
+		c.setRegister(k.field, k.element, slices.Concat(register[:i], register[i+1:]))
+	}
+	if counts := c.counters[k.field][k.element]; counts != nil {
+		delete(counts, k.writer)
+	}
+	if texts := c.texts[k.field]; texts != nil {
+		delete(texts, TextID{k.element, k.writer})
+	}
 }
 
 // putEntry adds e or replaces the entry of its writer. Slices that were given
@@ -78,13 +59,17 @@ func (c *content) putEntry(k key, e Entry) {
 
 // withEntry returns register with e in its place.
 func withEntry(register []Entry, e Entry) []Entry {
-	i, found := slices.BinarySearchFunc(register, e.Writer, func(o Entry, w Writer) int { return o.Writer.Compare(w) })
+	i, found := placeOf(register, e.Writer)
 	out := make([]Entry, 0, len(register)+1)
 	out = append(append(out, register[:i]...), e)
 	if found {
 		i++
 	}
 	return append(out, register[i:]...)
+}
+
+func placeOf(register []Entry, w Writer) (i int, found bool) {
+	return slices.BinarySearchFunc(register, w, func(o Entry, w Writer) int { return o.Writer.Compare(w) })
 }
 
 func (c *content) putCounter(k key, n int64) {
@@ -120,7 +105,12 @@ func (c *content) lastN(w Writer) (n uint64) {
 	return n
 }
 
+// setRegister sets a register; one without entries is not there.
 func (c *content) setRegister(field, element string, register []Entry) {
+	if len(register) == 0 {
+		delete(c.registers[field], element)
+		return
+	}
 	if c.registers[field] == nil {
 		c.registers[field] = map[string][]Entry{}
 	}

@@ -3,8 +3,6 @@ package crdt
 import (
 	"fmt"
 	"math"
-
-	"github.com/automerge/automerge-go"
 )
 
 // Counter is a field of numbers that everybody can add to. Each writer has an
@@ -56,22 +54,8 @@ func (c Counter) Add(e *Edit, element string, delta int64) error {
 		return fmt.Errorf("count %q: %d and %d exceed 64 bits", k, own, delta)
 	}
 	e.over.putCounter(k, own+delta)
-	e.ops = append(e.ops, func(root *automerge.Map) error { return count(root, k, exists, delta) })
+	e.ops = append(e.ops, func(m *making) error { return m.count(k.String(), exists, delta) })
 	return nil
-}
-
-func count(root *automerge.Map, k key, exists bool, delta int64) error {
-	if !exists {
-		return root.Set(k.String(), automerge.NewCounter(delta))
-	}
-	v, err := root.Get(k.String())
-	if err != nil {
-		return fmt.Errorf("count %q: %w", k, err)
-	}
-	if v.Kind() != automerge.KindCounter {
-		return fmt.Errorf("count %q: it is no counter", k)
-	}
-	return v.Counter().Inc(delta)
 }
 
 func (d *Document) counts(field, element string) map[Writer]int64 {

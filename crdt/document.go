@@ -3,9 +3,8 @@ package crdt
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-
-	"github.com/automerge/automerge-go"
 
 	"github.com/starling-sync/starling/crdt/change"
 )
@@ -17,7 +16,7 @@ type Hash = change.Hash
 type Change = change.Change
 
 // Errors of Document.Apply that a caller branches on. After either of them
-// nothing reached Automerge and the document is still good.
+// the document is as it was.
 var (
 	// ErrMissing says that a dependency or an earlier change of the same
 	// writer is not there yet.
@@ -26,87 +25,103 @@ var (
 	ErrConflict = errors.New("the writer has another change with this number")
 )
 
-// ErrBroken is wrapped by every error after the core did not do as it should:
-// the document must be dropped.
+// ErrBroken is wrapped by the error of a Commit that made half a change: the
+// document must be dropped.
 var ErrBroken = errors.New("document is in an unknown state")
 
 // Document is the replicated state of one entity on this device. It belongs
 // to one goroutine at a time.
 type Document struct {
-	doc     *automerge.Doc
 	writer  Writer
-	heads   []Hash
-	content *content
+	heads   []Hash // sorted
+	values  *values
+	content *content            // what values say, decoded
 	lastN   uint64              // highest n of writer
+	lastOp  uint64              // highest number of an operation
 	actors  map[Writer]struct{} // of all changes
-	history *history            // nil until it is needed
-	saved   []byte              // what was loaded, until the history is needed
-	since   []Change            // what was made after that
-	edits   uint64              // grows with everything that changes the document
+	history *history
+	saved   []byte   // what Automerge saved; empty for nothing
+	since   [][]byte // what came after that, uncompressed
+	edits   uint64   // grows with everything that changes the document
 	broken  error
 }
 
 // NewDocument returns an empty document in which w will write. A writer must
 // not write into two copies of one document.
-func NewDocument(w Writer) (*Document, error) {
-	d := &Document{
-		doc: automerge.New(), writer: w, content: newContent(),
+func NewDocument(w Writer) *Document {
+	return &Document{
+		writer: w, values: newValues(), content: newContent(),
 		actors: map[Writer]struct{}{}, history: newHistory(nil),
 	}
-	if err := d.doc.SetActorID(w.hex()); err != nil {
-		return nil, fmt.Errorf("new document: set actor %s: %w", w.hex(), err)
+}
+
+// LoadDocument reads what Save or Stored returned, and keeps it; nothing at all is an
+// empty document. The bytes must come
+// from this device or from someone it trusts like itself: that what the operations of
+// saved refer to is there is not checked again.
+func LoadDocument(saved []byte, w Writer, since ...[]byte) (*Document, error) {
+	d := NewDocument(w)
+	if len(saved) > 0 {
+		changes, err := readSaved(saved)
+		if err != nil {
+			return nil, fmt.Errorf("load document: %w", err)
+		}
+		for i := range changes {
+			d.take(&changes[i], sitesOf(&changes[i]))
+		}
 	}
+	d.saved = saved
+	for _, raw := range since {
+		if err := d.follow(raw); err != nil {
+			return nil, fmt.Errorf("load document: a change since it was saved: %w", err)
+		}
+	}
+	d.heads = d.history.heads()
+	d.content = d.decode()
+	d.lastN = d.content.lastN(w)
 	return d, nil
 }
 
-// LoadDocument reads what Save returned, and keeps it. The bytes must come from this
-// device or from someone it trusts like itself: beyond their frame and
-// checksum they are not checked before they reach the Automerge core.
-func LoadDocument(saved []byte, w Writer) (*Document, error) {
-	header, err := readSaved(saved)
+// follow takes a change of a document that is being loaded.
+func (d *Document) follow(raw []byte) error {
+	c, err := change.Parse(raw)
 	if err != nil {
-		return nil, fmt.Errorf("load document: %w", err)
+		return err
 	}
-	doc, err := automerge.Load(saved)
+	if _, known := d.history.known[c.Hash]; known {
+		return fmt.Errorf("change %s is there twice", c.Hash)
+	}
+	sites, err := d.history.admits(&c)
 	if err != nil {
-		return nil, fmt.Errorf("load document: %w", err)
+		return err
 	}
-	if err := doc.SetActorID(w.hex()); err != nil {
-		return nil, fmt.Errorf("load document: set actor %s: %w", w.hex(), err)
-	}
-	d := &Document{doc: doc, writer: w, heads: header.heads, actors: header.actors, saved: saved}
-	if err := d.checkHeads(); err != nil {
-		return nil, fmt.Errorf("load document: %w", err)
-	}
-	if err := d.refresh(); err != nil {
-		return nil, fmt.Errorf("load document: %w", err)
-	}
-	return d, nil
+	d.take(&c, sites)
+	d.since = append(d.since, raw)
+	return nil
 }
 
-// Save returns the document in Automerge's format, after it loaded again
-// with the same heads.
-func (d *Document) Save() ([]byte, error) {
-	if d.broken != nil {
-		return nil, d.broken
+// take makes a change part of the document, but for its heads and what is decoded. It
+// returns the keys that the change has to do with, with repetitions.
+func (d *Document) take(c *Change, sites []site) (keys []string) {
+	for o := range c.Ops() {
+		if key := d.values.apply(&o); len(keys) == 0 || keys[len(keys)-1] != key {
+			keys = append(keys, key)
+		}
 	}
-	saved := d.doc.Save()
-	header, err := readSaved(saved)
-	if err != nil {
-		return nil, d.fail("save document", err)
-	}
-	if !slices.Equal(header.heads, d.heads) {
-		return nil, d.fail("save document", errors.New("the saved heads differ"))
-	}
-	again, err := automerge.Load(saved)
-	if err != nil {
-		return nil, d.fail("save document", fmt.Errorf("does not load again: %w", err))
-	}
-	if !slices.Equal(headsOf(again), d.heads) {
-		return nil, d.fail("save document", errors.New("loads again with other heads"))
-	}
-	return saved, nil
+	d.note(c, sites)
+	return keys
 }
+
+// note is take after the operations were performed.
+func (d *Document) note(c *Change, sites []site) {
+	d.history.add(c, sites)
+	d.actors[c.Actor] = struct{}{}
+	d.lastOp = max(d.lastOp, c.LastOp())
+}
+
+// Stored returns the document as it can be kept: what Save returned last, and the
+// changes since then, one by one and in causal order. Both belong to the document.
+func (d *Document) Stored() (saved []byte, since [][]byte) { return d.saved, d.since }
 
 // Heads returns the hashes of the changes that no other change depends on,
 // sorted. The caller owns the slice.
@@ -115,39 +130,45 @@ func (d *Document) Heads() []Hash { return slices.Clone(d.heads) }
 // Writer returns the writer of this copy.
 func (d *Document) Writer() Writer { return d.writer }
 
+// Has says whether the document holds a change. A document that is broken
+// has none.
+func (d *Document) Has(h Hash) bool {
+	_, ok := d.history.known[h]
+	return ok && d.broken == nil
+}
+
 // fail marks the document as broken.
 func (d *Document) fail(operation string, err error) error {
 	d.broken = fmt.Errorf("%s: %w: %w", operation, ErrBroken, err)
 	return d.broken
 }
 
-// checkHeads compares the heads that the core has with those computed here.
-func (d *Document) checkHeads() error {
-	if got := headsOf(d.doc); !slices.Equal(got, d.heads) {
-		return fmt.Errorf("heads are %v, want %v", got, d.heads)
+// decode reads everything under all keys.
+func (d *Document) decode() *content {
+	c := newContent()
+	for name := range d.values.keys { // order-free: each key is read apart
+		d.read(c, name)
 	}
-	return nil
+	return c
 }
 
-func headsOf(doc *automerge.Doc) []Hash {
-	heads := doc.Heads()
-	out := make([]Hash, len(heads))
-	for i, h := range heads {
-		out[i] = Hash(h)
+// read brings into c what is under a key. What is not an entry of one of the actors, a
+// text or a counter under a well-formed key counts as nothing.
+func (d *Document) read(c *content, name string) {
+	k, ok := parseKey(name)
+	if _, known := d.actors[k.writer]; !ok || !known {
+		return
 	}
-	slices.SortFunc(out, Hash.Compare)
-	return out
+	v, _ := d.values.winner(name)
+	c.put(k, &v)
 }
 
-// refresh decodes the content anew.
-func (d *Document) refresh() error {
-	c, err := readContent(d.doc, d.actors)
-	if err != nil {
-		return err
+// refresh brings the content up to date with what is under some keys.
+func (d *Document) refresh(keys []string) {
+	slices.Sort(keys)
+	for _, name := range slices.Compact(keys) {
+		d.read(d.content, name)
 	}
-	d.content, d.lastN = c, c.lastN(d.writer)
-	d.edits++
-	return nil
 }
 
 // Register implements Source.
@@ -158,4 +179,49 @@ func (d *Document) Register(field, element string) []Entry {
 // Elements implements Source.
 func (d *Document) Elements(field string) []string {
 	return sortedKeys(d.content.registers[field])
+}
+
+// Changes returns all changes in causal order.
+func (d *Document) Changes() ([]Change, error) {
+	if d.broken != nil {
+		return nil, d.broken
+	}
+	var all []Change
+	if len(d.saved) > 0 {
+		var err error
+		if all, err = readSaved(d.saved); err != nil {
+			return nil, fmt.Errorf("read the history: %w", err)
+		}
+	}
+	for _, raw := range d.since {
+		c, err := change.Parse(raw)
+		if err != nil {
+			return nil, fmt.Errorf("read the history: %w", err)
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// ChangesBy returns all changes of a writer that the document has, in their order.
+func (d *Document) ChangesBy(w Writer) ([]Change, error) {
+	all, err := d.Changes()
+	return slices.DeleteFunc(all, func(c Change) bool { return c.Actor != w }), err
+}
+
+// heads returns the hashes of the changes that no other one depends on, sorted.
+func (h *history) heads() []Hash {
+	left := make(map[Hash]struct{}, 2)
+	followed := make(map[Hash]struct{}, len(h.known))
+	for _, p := range h.known { // order-free: a set is filled
+		for _, dep := range p.deps {
+			followed[dep] = struct{}{}
+		}
+	}
+	for hash := range h.known { // order-free: a set is filled
+		if _, ok := followed[hash]; !ok {
+			left[hash] = struct{}{}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(left), Hash.Compare)
 }

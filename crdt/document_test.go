@@ -34,11 +34,7 @@ var (
 
 func newDocument(t tester, writer byte) *Document {
 	t.Helper()
-	d, err := NewDocument(Writer{writer})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
+	return NewDocument(Writer{writer})
 }
 
 // write commits what f writes; nil if that is nothing.

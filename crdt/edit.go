@@ -5,10 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"slices"
-	"time"
-
-	"github.com/automerge/automerge-go"
 
 	"github.com/starling-sync/starling/crdt/change"
 )
@@ -23,8 +19,8 @@ type Edit struct {
 	lastN uint64
 	over  *content // what this edit has written
 	puts  map[key][]byte
-	ops   []func(*automerge.Map) error // texts and counters, in order
-	size  int                          // bounds the bytes of the change
+	ops   []func(*making) error // texts and counters, in order
+	size  int                   // bounds the bytes of the change
 }
 
 // Edit begins a change at now, in milliseconds since 1970. A clock that is
@@ -135,7 +131,8 @@ func (e *Entry) fill(w Write) (err error) {
 // Empty says whether there is nothing to commit.
 func (e *Edit) Empty() bool { return len(e.puts) == 0 && len(e.ops) == 0 }
 
-// Commit makes the change and returns it, nil if nothing was written. After
+// Commit makes the change and returns it, nil if nothing was written. Its time is 0:
+// every entry has its stamp, and a second clock would only cost bytes. After
 // an error that wraps ErrBroken the document must be dropped.
 func (e *Edit) Commit() (*Change, error) {
 	d := e.doc
@@ -152,78 +149,33 @@ func (e *Edit) Commit() (*Change, error) {
 		return nil, fmt.Errorf("commit %d bytes: %w", e.size, ErrTooLarge)
 	}
 	d.edits++ // whatever happens now, this edit and its siblings are spent
-	if err := e.perform(d.doc.RootMap()); err != nil {
+	m := making{doc: d, start: d.lastOp + 1}
+	if err := e.perform(&m); err != nil {
 		return nil, d.fail("commit", err)
 	}
-	c, err := e.seal()
+	c, err := m.change()
 	if err != nil {
 		return nil, d.fail("commit", err)
 	}
-	d.adopt(c, e)
+	d.note(c, sitesOf(c))
+	d.heads, d.since, d.lastN = []Hash{c.Hash}, append(d.since, c.Plain()), e.lastN
+	d.content.adopt(e.over)
 	return c, nil
 }
 
-// perform hands the writes to Automerge, in an order that is always the same.
-func (e *Edit) perform(root *automerge.Map) error {
+// perform makes the operations, in an order that is always the same.
+func (e *Edit) perform(m *making) error {
 	names := make(map[string][]byte, len(e.puts))
 	for k, v := range e.puts { // order-free: a map is filled
 		names[k.String()] = v
 	}
 	for _, name := range sortedKeys(names) {
-		if err := root.Set(name, names[name]); err != nil {
-			return fmt.Errorf("write %q: %w", name, err)
-		}
+		m.set(name, change.Bytes, names[name])
 	}
 	for _, op := range e.ops {
-		if err := op(root); err != nil {
+		if err := op(m); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// seal commits with a pinned time and reads the change back. The time is 0:
-// every entry has its stamp, and a second clock would only cost bytes.
-func (e *Edit) seal() (*Change, error) {
-	d := e.doc
-	hash, err := d.doc.Commit("", automerge.CommitOptions{Time: new(time.UnixMilli(0))})
-	if err != nil {
-		return nil, err
-	}
-	made, err := d.doc.Change(hash)
-	if err != nil {
-		return nil, err
-	}
-	c, err := change.Parse(made.Save())
-	if err != nil {
-		return nil, err
-	}
-	if c.Hash != Hash(hash) || c.Actor != d.writer || !follows(&c, d.heads) {
-		return nil, fmt.Errorf("change %s is not the one that was made", c.Hash)
-	}
-	return &c, nil
-}
-
-// follows says whether all heads are dependencies of c. The writer's previous
-// change is one too, also when it is no head.
-func follows(c *Change, heads []Hash) bool {
-	for _, h := range heads {
-		if !slices.Contains(c.Deps, h) {
-			return false
-		}
-	}
-	return true
-}
-
-// adopt brings the decoded content up to date without reading it back.
-func (d *Document) adopt(c *Change, e *Edit) {
-	d.heads = []Hash{c.Hash}
-	d.actors[c.Actor] = struct{}{}
-	d.lastN = e.lastN
-	if d.history != nil {
-		d.history.add(c, sitesOf(c))
-	} else {
-		d.since = append(d.since, *c)
-	}
-	d.content.adopt(e.over)
 }

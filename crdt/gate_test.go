@@ -265,6 +265,7 @@ func (g *gate) offer(t *testing.T, c Change) (applied int) {
 	if show(reload(t, d, 3)) != show(d) {
 		t.Fatalf("%x means something else after loading", c.Raw)
 	}
+	checkAsCore(t, saveOf(t, d))
 	write(t, d, 1_700_000_000_002, setName("after"))
 	return 1
 }

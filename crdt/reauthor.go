@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-
-	"github.com/starling-sync/starling/crdt/change"
 )
 
 // Heir says how a writer's entries become those of another: the entries of
@@ -69,26 +67,19 @@ func (d *Document) without(withdrawn map[Hash]bool, w Writer) (*Document, error)
 	if _, known := d.actors[w]; known {
 		return nil, fmt.Errorf("writer %s has written already", w)
 	}
-	all, err := d.doc.Changes()
-	if err != nil {
-		return nil, fmt.Errorf("read the history: %w", err)
-	}
-	var kept []Change
-	for _, c := range all {
-		parsed, err := change.Parse(c.Save())
-		if err != nil {
-			return nil, fmt.Errorf("read the history: %w", err)
-		}
-		if !withdrawn[parsed.Hash] {
-			kept = append(kept, parsed)
-		} else if parsed.Actor != d.writer {
-			return nil, fmt.Errorf("change %x is of writer %x, not of %s", parsed.Hash[:4], parsed.Actor, d.writer)
-		}
-	}
-	out, err := NewDocument(w)
+	all, err := d.Changes()
 	if err != nil {
 		return nil, err
 	}
+	var kept []Change
+	for _, c := range all {
+		if !withdrawn[c.Hash] {
+			kept = append(kept, c)
+		} else if c.Actor != d.writer {
+			return nil, fmt.Errorf("change %x is of writer %x, not of %s", c.Hash[:4], c.Actor, d.writer)
+		}
+	}
+	out := NewDocument(w)
 	_, err = out.Apply(kept)
 	return out, err
 }

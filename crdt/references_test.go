@@ -13,9 +13,6 @@ import (
 // forged returns a change of w that follows what d has, with these operations.
 func forged(t tester, d *Document, w Writer, ops ...change.Op) Change {
 	t.Helper()
-	if err := d.loadHistory(); err != nil {
-		t.Fatal(err)
-	}
 	c := Change{Actor: w, Seq: d.history.of(w).seq + 1, StartOp: 1, Deps: d.Heads()}
 	for _, h := range c.Deps {
 		p, _ := d.history.change(h)

@@ -1,96 +1,127 @@
 package crdt
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/automerge/automerge-go"
+
+	"github.com/starling-sync/starling/crdt/change"
 )
 
-// savedHeader is the beginning of a document in Automerge's format.
-type savedHeader struct {
-	actors map[Writer]struct{}
-	heads  []Hash // sorted
+// Save lets Automerge save the document, and returns that and keeps it, once it was
+// read again and has all changes of the document and no others. What Automerge makes
+// of the changes is the second opinion on what this package made of them: heads that
+// differ, or a change that it lost, are an error, and the document goes on as it was.
+// The same holds if what it saves could not be read again.
+func (d *Document) Save() ([]byte, error) {
+	if d.broken != nil {
+		return nil, d.broken
+	}
+	if len(d.since) == 0 && len(d.saved) > 0 {
+		return d.saved, nil
+	}
+	core, err := d.inCore()
+	if err != nil {
+		return nil, fmt.Errorf("save document: %w", err)
+	}
+	if got := headsOf(core); !slices.Equal(got, d.heads) {
+		return nil, fmt.Errorf("save document: Automerge is at heads %v, want %v", got, d.heads)
+	}
+	saved := core.Save()
+	changes, err := readSaved(saved)
+	if err != nil {
+		return nil, fmt.Errorf("save document: read again: %w", err)
+	}
+	if err := d.hasJust(changes); err != nil {
+		return nil, fmt.Errorf("save document: read again: %w", err)
+	}
+	d.saved, d.since = saved, nil
+	return saved, nil
 }
 
-var savedMagic = []byte{0x85, 0x6f, 0x4a, 0x83}
-
-const (
-	savedTypeDocument = 0
-	savedPrefix       = 4 + 4 // magic, checksum
-)
-
-var errSaved = errors.New("not one whole document in Automerge's format")
-
-// readSaved checks that b is exactly one document chunk with a correct
-// checksum, and reads its actors and heads. Automerge itself would accept a
-// chunk that is cut off, or skip what it cannot read.
-func readSaved(b []byte) (savedHeader, error) {
-	if len(b) < savedPrefix+1 || !bytes.Equal(b[:4], savedMagic) || b[savedPrefix] != savedTypeDocument {
-		return savedHeader{}, errSaved
-	}
-	sum := sha256.Sum256(b[savedPrefix:])
-	if !bytes.Equal(sum[:4], b[4:savedPrefix]) {
-		return savedHeader{}, fmt.Errorf("%w: wrong checksum", errSaved)
-	}
-	r := savedReader{rest: b[savedPrefix+1:]}
-	if n := r.uint(); r.failed || n != uint64(len(r.rest)) {
-		return savedHeader{}, fmt.Errorf("%w: wrong length", errSaved)
-	}
-	h := savedHeader{actors: map[Writer]struct{}{}}
-	for range r.count(1 + len(Writer{})) {
-		id := r.take(r.uint())
-		if len(id) != len(Writer{}) {
-			return savedHeader{}, fmt.Errorf("%w: an actor of %d bytes", errSaved, len(id))
-		}
-		h.actors[Writer(id)] = struct{}{}
-	}
-	for range r.count(len(Hash{})) {
-		if id := r.take(uint64(len(Hash{}))); id != nil {
-			h.heads = append(h.heads, Hash(id))
+// inCore returns the document as Automerge has it.
+func (d *Document) inCore() (*automerge.Doc, error) {
+	core := automerge.New()
+	if len(d.saved) > 0 {
+		var err error
+		if core, err = automerge.Load(d.saved); err != nil {
+			return nil, err
 		}
 	}
-	if r.failed {
-		return savedHeader{}, fmt.Errorf("%w: cut off", errSaved)
+	if len(d.since) > 0 {
+		if err := core.LoadIncremental(slices.Concat(d.since...)); err != nil {
+			return nil, err
+		}
 	}
-	slices.SortFunc(h.heads, Hash.Compare)
-	return h, nil
+	return core, nil
 }
 
-// savedReader consumes bytes from the front until something fails.
-type savedReader struct {
-	rest   []byte
-	failed bool
+// hasJust checks that these are the changes of the document.
+func (d *Document) hasJust(changes []Change) error {
+	if len(changes) != len(d.history.known) {
+		return fmt.Errorf("%d changes, want %d", len(changes), len(d.history.known))
+	}
+	for i := range changes {
+		if _, known := d.history.known[changes[i].Hash]; !known {
+			return fmt.Errorf("change %s that the document does not have", changes[i].Hash)
+		}
+	}
+	return nil
 }
 
-func (r *savedReader) uint() uint64 {
-	v, n := binary.Uvarint(r.rest) // the same encoding as unsigned LEB128
-	if n <= 0 {
-		r.failed = true
-		return 0
+func headsOf(core *automerge.Doc) []Hash {
+	heads := core.Heads()
+	out := make([]Hash, len(heads))
+	for i, h := range heads {
+		out[i] = Hash(h)
 	}
-	r.rest = r.rest[n:]
-	return v
+	slices.SortFunc(out, Hash.Compare)
+	return out
 }
 
-func (r *savedReader) take(n uint64) []byte {
-	if r.failed || n > uint64(len(r.rest)) {
-		r.failed = true
-		return nil
+// readSaved returns the changes of a document that this device has saved, in causal
+// order. It may be larger than what another device may send, which ParseSaved refuses:
+// then Automerge tells the changes, and they must lead to the heads that it names.
+func readSaved(saved []byte) ([]Change, error) {
+	changes, refused := change.ParseSaved(saved)
+	if refused == nil {
+		return changes, nil
 	}
-	b := r.rest[:n]
-	r.rest = r.rest[n:]
-	return b
+	header, err := readHeader(saved)
+	if err != nil {
+		return nil, err
+	}
+	h := newHistory(nil)
+	if changes, err = changesOfCore(saved); err == nil {
+		for i := range changes {
+			h.add(&changes[i], nil)
+		}
+		if !slices.Equal(h.heads(), header.heads) {
+			err = errors.New("the changes do not lead to its heads")
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w; and %w", refused, err)
+	}
+	return changes, nil
 }
 
-// count reads how many items of at least size bytes follow.
-func (r *savedReader) count(size int) uint64 {
-	n := r.uint()
-	if n > uint64(len(r.rest)/size) {
-		r.failed = true
-		return 0
+func changesOfCore(saved []byte) ([]Change, error) {
+	core, err := automerge.Load(saved)
+	if err != nil {
+		return nil, err
 	}
-	return n
+	all, err := core.Changes()
+	if err != nil {
+		return nil, err
+	}
+	changes := make([]Change, len(all))
+	for i, c := range all {
+		if changes[i], err = change.Parse(c.Save()); err != nil {
+			return nil, err
+		}
+	}
+	return changes, nil
 }

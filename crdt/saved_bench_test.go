@@ -43,15 +43,23 @@ func BenchmarkSaved(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
+		var raw [][]byte
+		changes, err := d.Changes()
+		for i := range changes {
+			raw = append(raw, changes[i].Raw)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
 		for _, way := range []struct {
 			name string
 			do   func() error
 		}{
 			{"ParseSaved", func() error { _, err := change.ParseSaved(saved); return err }},
 			{"LoadDocument", func() error { _, err := LoadDocument(saved, Writer{1}); return err }},
-			{"Save", func() error { _, err := d.Save(); return err }},
-			{"loadHistory", func() error { d.history, d.saved = nil, saved; return d.loadHistory() }},
-			{"loadHistoryOfCore", func() error { d.history, d.saved = nil, nil; return d.loadHistory() }},
+			{"LoadDocumentSince", func() error { _, err := LoadDocument(nil, Writer{1}, raw...); return err }},
+			{"Save", func() error { d.saved, d.since = nil, raw; _, err := d.Save(); return err }},
+			{"readSavedOfCore", func() error { _, err := changesOfCore(saved); return err }},
 		} {
 			b.Run(fmt.Sprintf("%s/%d", way.name, n), func(b *testing.B) {
 				b.ReportAllocs()

@@ -62,7 +62,7 @@ func newSavedGate(t *testing.T) *savedGate {
 		if i%2 == 1 {
 			tellAll(t, third, d)
 		}
-		g.documents = append(g.documents, writtenOf(changesOf(t, d)))
+		g.documents = append(g.documents, writtenOf(changesOf(t, saveOf(t, d))))
 		if i == 3 {
 			tellAll(t, other, d)
 		}
@@ -172,7 +172,8 @@ func (g *savedGate) try(t *testing.T, saved []byte, before func()) (parsed bool,
 		if show(reload(t, d, 3)) != show(d) {
 			t.Fatalf("%x means something else after loading", saved)
 		}
-		checkSaved(t, d)
+		checkSaved(t, saveOf(t, d))
+		checkAsCore(t, saveOf(t, d))
 		write(t, d, 1_700_000_000_002, setName("after"))
 		applied = 1
 	}

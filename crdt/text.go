@@ -6,8 +6,6 @@ import (
 	"maps"
 	"slices"
 	"unicode/utf8"
-
-	"github.com/automerge/automerge-go"
 )
 
 // textCost bounds how many bytes of a change one byte of text can take: each
@@ -55,12 +53,7 @@ func (t Text) Create(e *Edit, element, s string) (TextID, error) {
 	}
 	e.over.putText(k, s)
 	e.size += textCost * len(s)
-	e.ops = append(e.ops, func(root *automerge.Map) error {
-		if err := root.Set(k.String(), automerge.NewText(s)); err != nil {
-			return fmt.Errorf("create text %q: %w", k, err)
-		}
-		return nil
-	})
+	e.ops = append(e.ops, func(m *making) error { m.text(k.String(), s); return nil })
 	return id, nil
 }
 
@@ -79,19 +72,10 @@ func (t Text) Replace(e *Edit, id TextID, s string) error {
 	if old == s {
 		return nil
 	}
-	at, remove, insert := splice(old, s)
+	_, remove, insert := splice(old, s)
 	e.over.putText(k, s)
 	e.size += textCost * (remove + len(insert))
-	e.ops = append(e.ops, func(root *automerge.Map) error {
-		v, err := root.Get(k.String())
-		if err == nil && v.Kind() == automerge.KindText {
-			err = v.Text().Splice(at, remove, insert)
-		}
-		if err != nil {
-			return fmt.Errorf("replace text %q: %w", k, err)
-		}
-		return nil
-	})
+	e.ops = append(e.ops, func(m *making) error { return m.replace(k.String(), s) })
 	return nil
 }
 

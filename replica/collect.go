@@ -24,9 +24,6 @@ type collector struct {
 	heap  []metrics.Sample // the size of Go's heap; made at the first use
 }
 
-// changeBytes is about what the core takes for making one change.
-const changeBytes = 5 << 10
-
 // spend counts bytes, and collects if it is time.
 func (c *collector) spend(bytes int) {
 	if c.bytes += bytes; c.bytes < leastGarbage {

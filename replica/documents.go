@@ -1,8 +1,12 @@
 package replica
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
@@ -18,10 +22,18 @@ const (
 	openBytes = 24 << 20
 )
 
-// weigh estimates the memory of a document from the size of its record: 14 KB were
-// measured for a record of 170 bytes, 73 KB for 1.7 KB, which is a history of 190
-// changes, and 400 KB for 8 KB.
-func weigh(saved []byte) int { return 5<<10 + 40*len(saved) }
+// A document is not saved anew with every change: that takes Automerge as long as
+// reading all of it. Its record grows by the changes, and is made small again when they
+// outgrow what was saved, when the document leaves the memory, and when the device is
+// idle.
+const (
+	maxSince   = 4 << 10 // bytes of changes that a record holds, and twice what was saved
+	looseSince = 512     // from which on the record of a document that rests is made small
+	tidyPart   = 64      // documents that are, in one group
+)
+
+// weigh estimates the memory of a document from the size of its record.
+func weigh(saved []byte, since int) int { return 5<<10 + 40*len(saved) + 4*since }
 
 // document is one document in memory. It is owned by the loop.
 type document struct {
@@ -30,7 +42,23 @@ type document struct {
 	doc   *crdt.Document
 	leaf  [32]byte // as the fingerprint holds it; zero for a new document
 	dirty bool     // differs from its record
+	stuck bool     // Automerge does not save it, and that was said
 	bytes int      // of memory, as weigh has it of its record
+}
+
+// since returns how many bytes of changes its record holds beside what was saved.
+func (d *document) since() (n int) {
+	_, since := d.doc.Stored()
+	for _, raw := range since {
+		n += len(raw)
+	}
+	return n
+}
+
+// outgrown says whether they are more than they should be.
+func (d *document) outgrown() bool {
+	saved, _ := d.doc.Stored()
+	return d.since() > maxSince+2*len(saved)
 }
 
 // documents are the documents in memory. During a group, a document that is
@@ -55,6 +83,14 @@ type documents struct {
 	count func() (*fingerprint, error)
 	due   bool
 
+	// risk notes that Automerge is given a document, and says whether it may be.
+	risk func(account.DocumentID) bool
+	// warn tells the operator that Automerge does not save a document.
+	warn func(account.Ref, error)
+
+	loose map[account.DocumentID]*document // in memory, whose records are to be made small
+	tidy  bool                             // now
+
 	garbage collector
 
 	batch *store.Batch                      // of the group in the making
@@ -64,7 +100,7 @@ type documents struct {
 }
 
 func newDocuments(s store.Store, accountID [32]byte, w crdt.Writer, prints *fingerprint) *documents {
-	d := &documents{store: s, account: accountID, writer: w, prints: prints}
+	d := &documents{store: s, account: accountID, writer: w, prints: prints, loose: map[account.DocumentID]*document{}}
 	lru, err := simplelru.NewLRU(maxOpen, d.evicted)
 	if err != nil {
 		panic(err) // unreachable: the size is positive
@@ -122,16 +158,17 @@ func (d *documents) load(ref account.Ref, id account.DocumentID) (*document, err
 			return nil, err
 		}
 		if !found {
-			doc, err := crdt.NewDocument(d.writer)
-			return &document{ref: ref, id: id, doc: doc, bytes: weigh(nil)}, err
+			return &document{ref: ref, id: id, doc: crdt.NewDocument(d.writer), bytes: weigh(nil, 0)}, nil
 		}
 	}
-	doc, err := crdt.LoadDocument(rec.Saved, d.writer)
+	loaded, err := rec.load(d.writer)
 	if err != nil {
 		return d.repair(ref, id, fmt.Errorf("%w: %w", store.ErrDamaged, err))
 	}
-	d.garbage.spend(weigh(rec.Saved))
-	return &document{ref: ref, id: id, doc: doc, leaf: rec.Leaf, bytes: weigh(rec.Saved)}, nil
+	doc := &document{ref: ref, id: id, doc: loaded, leaf: rec.Leaf}
+	doc.bytes = weigh(rec.Saved, doc.since())
+	d.noteLoose(doc)
+	return doc, nil
 }
 
 // repair makes a document anew whose record is damaged. It is at the same
@@ -141,52 +178,84 @@ func (d *documents) repair(ref account.Ref, id account.DocumentID, damage error)
 	if err != nil {
 		return nil, errors.Join(damage, fmt.Errorf("and it cannot be made anew: %w", err))
 	}
-	return &document{ref: ref, id: id, doc: doc, leaf: leafOf(id, doc.Heads()), dirty: true, bytes: weigh(nil)}, nil
+	return &document{ref: ref, id: id, doc: doc, leaf: leafOf(id, doc.Heads()), dirty: true, bytes: weigh(nil, 0)}, nil
 }
 
 // replace puts a new and empty document in place of one that is damaged.
 func (d *documents) replace(ref account.Ref) (*document, error) {
-	fresh, err := crdt.NewDocument(d.writer)
-	if err != nil {
-		return nil, err
-	}
-	doc := &document{ref: ref, id: ref.ID(d.account), doc: fresh, dirty: true}
+	doc := &document{ref: ref, id: ref.ID(d.account), doc: crdt.NewDocument(d.writer), dirty: true}
 	d.open.Add(doc.id, doc)
 	return doc, d.err
 }
 
-// changed notes that doc differs from its record.
-func (d *documents) changed(doc *document) {
-	doc.dirty = true
-	d.garbage.spend(changeBytes)
-}
-
 // evicted is called by the cache, with the document that makes room.
-func (d *documents) evicted(_ account.DocumentID, doc *document) {
-	if doc.dirty {
-		if err := d.flush(doc); err != nil && d.err == nil {
+func (d *documents) evicted(id account.DocumentID, doc *document) {
+	if doc.dirty || d.loose[id] != nil {
+		if err := d.flush(doc, looseSince); err != nil && d.err == nil {
 			d.err = err
 		}
 	}
+	delete(d.loose, id)
 	d.bytes -= doc.bytes
 }
 
-// flush writes a dirty document, its index entry and its leaf.
-func (d *documents) flush(doc *document) error {
-	saved, err := doc.doc.Save()
-	if err != nil {
-		return fmt.Errorf("save %s %q: %w", doc.ref.Kind, doc.ref.Entity, err)
+// flush writes a dirty document, its index entry and its leaf. Its record is made small
+// if it holds more than so many bytes of changes.
+func (d *documents) flush(doc *document, most int) error {
+	if doc.outgrown() || doc.since() > most {
+		d.compact(doc)
 	}
-	d.garbage.spend(weigh(saved)) // it was loaded again
+	saved, since := doc.doc.Stored()
 	leaf := leafOf(doc.id, doc.doc.Heads())
 	d.prints.replace(doc.id, doc.leaf, leaf)
 	doc.leaf, doc.dirty = leaf, false
-	d.bytes += weigh(saved) - doc.bytes
-	doc.bytes = weigh(saved)
-	rec := &docRecord{Kind: uint8(doc.ref.Kind), Entity: doc.ref.Entity, Leaf: leaf, Saved: saved}
+	d.bytes -= doc.bytes
+	doc.bytes = weigh(saved, doc.since())
+	d.bytes += doc.bytes
+	rec := &docRecord{Kind: uint8(doc.ref.Kind), Entity: doc.ref.Entity, Leaf: leaf, Saved: saved, Since: slices.Clone(since)}
 	d.saved[doc.id] = rec
 	d.batch.Put(tableDocs, doc.id[:], encode(rec))
 	d.views.write(d.batch, doc)
+	d.noteLoose(doc)
+	return nil
+}
+
+// compact lets Automerge save a document. What it does not save is kept as its changes.
+func (d *documents) compact(doc *document) {
+	if doc.stuck || !d.risk(doc.id) {
+		return
+	}
+	saved, err := doc.doc.Save()
+	if err != nil {
+		doc.stuck = true
+		d.warn(doc.ref, err)
+	}
+	d.garbage.spend(weigh(saved, 0))
+}
+
+// noteLoose notes whether the record of a document is to be made small.
+func (d *documents) noteLoose(doc *document) {
+	if doc.since() > looseSince && !doc.stuck {
+		d.loose[doc.id] = doc
+	} else {
+		delete(d.loose, doc.id)
+	}
+}
+
+// tidyUp makes some records small.
+func (d *documents) tidyUp() error {
+	n := 0
+	for _, id := range slices.SortedFunc(maps.Keys(d.loose), func(a, b account.DocumentID) int { return bytes.Compare(a[:], b[:]) }) {
+		if n++; n > tidyPart {
+			return nil
+		}
+		doc := d.loose[id]
+		if err := d.flush(doc, 0); err != nil {
+			return err
+		}
+		delete(d.loose, id) // also if it may not be made small
+	}
+	d.tidy = false
 	return nil
 }
 
@@ -194,9 +263,14 @@ func (d *documents) flush(doc *document) error {
 func (d *documents) finish() error {
 	for _, doc := range d.open.Values() {
 		if doc.dirty {
-			if err := d.flush(doc); err != nil {
+			if err := d.flush(doc, math.MaxInt); err != nil {
 				return err
 			}
+		}
+	}
+	if d.tidy {
+		if err := d.tidyUp(); err != nil {
+			return err
 		}
 	}
 	d.prints.flush(d.batch)
@@ -210,6 +284,7 @@ func (d *documents) abort() {
 	for _, doc := range d.open.Values() {
 		doc.dirty = false
 	}
+	clear(d.loose)
 	d.open.Purge()
 	d.saved = nil
 	d.views.reset()

@@ -54,7 +54,6 @@ type group struct {
 	base     *baseRecord          // when it is durable; nil: as before
 	mended   []account.DocumentID // wanted no more when it is durable
 	recount  bool                 // the fingerprint is, then
-	begun    bool                 // something of it is in the journal
 	suspects suspects             // when it is durable; nil: as before
 }
 
@@ -88,7 +87,7 @@ func (l *loop) build() (*group, error) {
 	if err == nil {
 		err = l.finishGroup(g)
 	}
-	l.over(g)
+	l.over()
 	if err != nil {
 		l.refuse(g, err)
 		return nil, err
@@ -228,7 +227,7 @@ func (l *loop) commitEdit(g *group, doc *document, e *crdt.Edit, edits []model.E
 	if err != nil || c == nil {
 		return err
 	}
-	l.docs.changed(doc)
+	doc.dirty = true
 	g.run = append(g.run, localChange{doc.ref, c.Raw})
 	told := ""
 	for _, m := range edits {
@@ -247,7 +246,7 @@ func (l *loop) admitAll(g *group) error {
 		if a == nil {
 			return nil
 		}
-		err := l.under(g, [32]byte(a.Chain.Head), setAsideRecord{Device: a.Content.Device, Writer: a.Content.Writer, Seq: a.Content.Seq})
+		err := l.under([32]byte(a.Chain.Head), setAsideRecord{Device: a.Content.Device, Writer: a.Content.Writer, Seq: a.Content.Seq})
 		if err == nil {
 			err = l.admit(g, a, &size)
 		}
@@ -318,7 +317,7 @@ func (l *loop) merge(g *group, ref account.Ref, changes []crdt.Change, device en
 	if n == 0 {
 		return nil
 	}
-	l.docs.changed(doc)
+	doc.dirty = true
 	for _, entity := range changedParts(before, parts(doc), ref) {
 		g.events = append(g.events, model.Event{Kind: eventKind(ref.Kind), Entity: entity, Device: device.String()})
 	}

@@ -40,6 +40,7 @@ type loop struct {
 	leaving   []*link     // that write their last
 	later     *time.Timer // until the network is told; nil for none
 	ticking   *time.Timer // until the exchange hears that time has passed; nil for none
+	resting   *time.Timer // until documents are made small; nil for none
 	standing  encryption.Standing
 	rate      encryption.OperationLimiter // of what is asked for
 	epoch     epochRecord                 // the current one
@@ -54,6 +55,7 @@ type loop struct {
 
 	suspects    suspects // as the store has them
 	unjournaled bool     // the journal could not be written, and that was said
+	begun       bool     // something is in the journal
 
 	owed   []core.Serve  // documents that others wait for
 	parts  []core.Absorb // documents that others sent, in the order in which they came
@@ -89,11 +91,30 @@ func (l *loop) run(stop <-chan struct{}) {
 		}
 		l.launch()
 		l.wait()
+		l.rest()
 	}
 }
 
 // leaveFor is how long a tick of the exchange takes.
 const leaveFor = time.Second
+
+// restFor is how long a device has to rest before its documents are made small, so that
+// this delays nobody.
+const restFor = 10 * time.Second
+
+// rest makes documents small later.
+func (l *loop) rest() {
+	switch {
+	case l.resting != nil:
+		l.resting.Reset(restFor)
+	case len(l.docs.loose) > 0:
+		l.resting = time.AfterFunc(restFor, func() {
+			_ = l.r.call(context.Background(), func(l *loop) { //lint:allow context.Background it ends when the replica is closed
+				l.resting, l.docs.tidy = nil, len(l.docs.loose) > 0
+			})
+		})
+	}
+}
 
 // wait lets the exchange know later that time has passed, if it matters.
 func (l *loop) wait() {
@@ -157,7 +178,7 @@ func (l *loop) land() error {
 }
 
 func (l *loop) hasWork() bool {
-	return l.due || l.docs.due || len(l.queue)+len(l.parts) > 0 || l.seals() && l.backlog() || l.core.Ready()
+	return l.due || l.docs.due || l.docs.tidy || len(l.queue)+len(l.parts) > 0 || l.seals() && l.backlog() || l.core.Ready()
 }
 
 // seals says whether own changes become envelopes now.
@@ -406,7 +427,7 @@ func (l *loop) shutDown() {
 	for _, link := range l.leaving {
 		link.close()
 	}
-	for _, t := range []*time.Timer{l.later, l.ticking} {
+	for _, t := range []*time.Timer{l.later, l.ticking, l.resting} {
 		if t != nil {
 			t.Stop()
 		}

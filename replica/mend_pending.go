@@ -67,7 +67,7 @@ func (l *loop) unsealed(v *verification, readable map[account.Ref][]crdt.Change)
 		if cbor.Unmarshal(value, &rec) != nil {
 			return nil
 		}
-		doc, err := crdt.LoadDocument(rec.Saved, w)
+		doc, err := rec.load(w)
 		if err != nil {
 			return v.ended()
 		}

@@ -8,17 +8,21 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/starling-sync/starling/crdt/account"
 	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/store"
 )
 
-// What another device sends is applied by a library that ends the process when it
-// is surprised. The decoder in front of it is there so that this cannot happen. If
-// it happens all the same, the envelope would come again after every start and end
-// every process. So what is being applied is noted where the next process finds
-// it. An envelope that was under way when a process ended is applied alone from
-// then on; if the process ends maxStrikes times while it alone is under way, it is
-// set aside, its writer is frozen, and the person is told.
+// What another device sends could end the process. The decoder in front of everything is
+// there so that this cannot happen. If it happens all the same, the envelope would come
+// again after every start and end every process. So what is being applied is noted where
+// the next process finds it. An envelope that was under way when a process ended is
+// applied alone from then on; if the process ends maxStrikes times while it alone is
+// under way, it is set aside, its writer is frozen, and the person is told.
+//
+// Automerge, which ends the process when it is surprised, gets to see a document only
+// when it saves it. That is noted in the same way, and what was noted last is to blame.
+// A document that ends the process maxStrikes times is kept as its changes.
 
 // Journal notes what is being applied. It outlives the process; it need not
 // outlive the machine. Called by one goroutine at a time.
@@ -68,16 +72,21 @@ func (l *loop) openJournal() error {
 		return fmt.Errorf("note what was being applied: %w", err)
 	}
 	l.suspects = next
-	l.config.Log.Warn("the last process ended while it applied what others sent", "envelopes", len(left))
+	l.config.Log.Warn("the last process ended while it applied what others sent, or saved documents", "noted", len(left))
 	return l.config.Journal.End()
 }
 
-// with counts what was left once more. Of several it is not known which it was.
+// with counts what was left once more. Of several envelopes it is not known which it
+// was; a document came last, and was alone.
 func (s suspects) with(left [][32]byte) suspects {
 	next := maps.Clone(s)
 	if next == nil {
 		next = suspects{}
 	}
+	if last := left[len(left)-1]; isDocument(last) {
+		left = [][32]byte{last}
+	}
+	left = slices.DeleteFunc(slices.Clone(left), func(id [32]byte) bool { return len(left) > 1 && isDocument(id) })
 	for _, id := range left {
 		if len(left) == 1 {
 			next[id] = min(next[id]+1, maxStrikes)
@@ -90,8 +99,8 @@ func (s suspects) with(left [][32]byte) suspects {
 
 // wary says whether envelopes are applied one at a time.
 func (l *loop) wary() bool {
-	for _, strikes := range l.suspects { // order-free: any one
-		if strikes < maxStrikes {
+	for id, strikes := range l.suspects { // order-free: any one
+		if strikes < maxStrikes && !isDocument(id) {
 			return true
 		}
 	}
@@ -100,7 +109,7 @@ func (l *loop) wary() bool {
 
 // under notes that an envelope, or a part of a snapshot, is applied from now on, if
 // it may be. A journal that cannot be written is no reason to stop.
-func (l *loop) under(g *group, id [32]byte, from setAsideRecord) error {
+func (l *loop) under(id [32]byte, from setAsideRecord) error {
 	if l.suspects[id] >= maxStrikes {
 		l.noteSetAside(id, from)
 		return ErrQuarantined
@@ -108,12 +117,38 @@ func (l *loop) under(g *group, id [32]byte, from setAsideRecord) error {
 	if l.config.Journal == nil {
 		return nil
 	}
-	g.begun = true
+	l.note(id)
+	return nil
+}
+
+// note puts into the journal what is done from now on.
+func (l *loop) note(id [32]byte) {
+	l.begun = true
 	if err := l.config.Journal.Begin(id); err != nil && !l.unjournaled {
 		l.unjournaled = true
 		l.config.Log.Warn("what ends the process will not be noticed", "err", err)
 	}
-	return nil
+}
+
+// documentMark is how the journal names a document that is given to Automerge: no hash
+// begins with so many zeros.
+func documentMark(id account.DocumentID) (mark [32]byte) {
+	copy(mark[16:], id[:])
+	return mark
+}
+
+func isDocument(mark [32]byte) bool { return [16]byte(mark[:16]) == [16]byte{} }
+
+// risk notes that Automerge is given a document, and says whether it may be.
+func (l *loop) risk(id account.DocumentID) bool {
+	mark := documentMark(id)
+	if l.suspects[mark] >= maxStrikes {
+		return false
+	}
+	if l.config.Journal != nil {
+		l.note(mark)
+	}
+	return true
 }
 
 // setAsideMap is the device-local map of what is known of envelopes that are set
@@ -153,7 +188,7 @@ func (l *loop) noteSetAside(id [32]byte, from setAsideRecord) {
 // setAside returns what is set aside, by hash.
 func (l *loop) setAside() (all []SetAside, err error) {
 	for id, strikes := range l.suspects {
-		if strikes < maxStrikes {
+		if strikes < maxStrikes || isDocument(id) {
 			continue
 		}
 		s := SetAside{Envelope: hex.EncodeToString(id[:])}
@@ -176,11 +211,11 @@ func (l *loop) setAside() (all []SetAside, err error) {
 }
 
 // over notes that nothing is applied any more.
-func (l *loop) over(g *group) {
-	if !g.begun {
+func (l *loop) over() {
+	if !l.begun {
 		return
 	}
-	g.begun = false
+	l.begun = false
 	if err := l.config.Journal.End(); err != nil {
 		l.config.Log.Warn("what was applied may be suspected without reason", "err", err)
 	}

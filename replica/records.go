@@ -7,6 +7,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/starling-sync/starling/crdt"
 	"github.com/starling-sync/starling/crdt/account"
 	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/store"
@@ -109,14 +110,19 @@ type pendingRecord struct {
 	Raw    []byte
 }
 
-// docRecord is the saved document with what it is about. Leaf is its part of
-// the fingerprint.
+// docRecord is a document with what it is about: what Automerge saved, and the changes
+// since then. Leaf is its part of the fingerprint.
 type docRecord struct {
 	_      struct{} `cbor:",toarray"`
 	Kind   uint8
 	Entity string
 	Leaf   [32]byte
 	Saved  []byte
+	Since  [][]byte
+}
+
+func (r *docRecord) load(w crdt.Writer) (*crdt.Document, error) {
+	return crdt.LoadDocument(r.Saved, w, r.Since...)
 }
 
 func (r *docRecord) ref() account.Ref {

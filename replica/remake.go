@@ -61,10 +61,7 @@ func (l *loop) remake(ref account.Ref) (*crdt.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc, err := crdt.NewDocument(l.docs.writer)
-	if err != nil {
-		return nil, err
-	}
+	doc := crdt.NewDocument(l.docs.writer)
 	n, err := doc.Apply(changes)
 	if err != nil {
 		return nil, err

@@ -213,7 +213,7 @@ func (l *loop) rewrite(g *group, ref account.Ref, from *crdt.Document, w crdt.Wr
 		return err
 	}
 	doc.doc = out
-	l.docs.changed(doc)
+	doc.dirty = true
 	for _, c := range made {
 		g.batch.Put(tablePending, numberKey(g.next.Pending), encode(pendingRecord{Kind: uint8(ref.Kind), Entity: ref.Entity, Raw: c.Raw}))
 		g.next.Pending++

@@ -233,6 +233,10 @@ func (l *loop) loadContent(f formatRecord, nonce [16]byte) error {
 	l.core = core.New(r.id, ledger, l.author)
 	l.docs = newDocuments(s, [32]byte(r.id.Account()), crdt.Writer(l.author.Writer), prints)
 	l.docs.remake = l.remake
+	l.docs.risk = l.risk
+	l.docs.warn = func(ref account.Ref, err error) {
+		l.config.Log.Warn("a document is kept as its changes", "document", ref, "err", err)
+	}
 	l.docs.reload = func() (*fingerprint, error) { return openFingerprint(s, r.config.Log) }
 	l.docs.count = func() (*fingerprint, error) { return sumDocuments(s) }
 	l.print = prints.root()

@@ -205,11 +205,8 @@ func (l *loop) withKept(d *keptDocument) (*crdt.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	saved, err := doc.doc.Save()
-	if err != nil {
-		return nil, err
-	}
-	own, err := crdt.LoadDocument(saved, d.writer)
+	saved, since := doc.doc.Stored()
+	own, err := crdt.LoadDocument(saved, d.writer, since...)
 	if err != nil {
 		return nil, err
 	}

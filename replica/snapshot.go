@@ -61,7 +61,52 @@ func (l *loop) part(want *wire.Want) (*wire.Part, error) {
 		return nil, err
 	}
 	p.Packed, err = wire.ElideSaved(docs, naming)
+	if !errors.Is(err, wire.ErrNotWhole) {
+		return p, err
+	}
+	defer l.over()
+	for i := range docs {
+		if err := l.makeWhole(&docs[i]); err != nil {
+			return nil, err
+		}
+	}
+	p.Packed, err = wire.ElideSaved(docs, naming)
 	return p, err
+}
+
+// makeWhole lets Automerge save a document that is to be sent.
+func (l *loop) makeWhole(s *wire.Saved) error {
+	ref := account.Ref{Kind: account.Kind(s.Kind), Entity: s.Entity}
+	if len(s.Since) == 0 {
+		return nil
+	}
+	if !l.risk(ref.ID(l.docs.account)) {
+		return fmt.Errorf("%s: it is kept as its changes", ref)
+	}
+	doc, err := crdt.LoadDocument(s.Doc, l.docs.writer, s.Since...)
+	if err == nil {
+		s.Doc, err = doc.Save()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", ref, err)
+	}
+	s.Since = nil
+	return nil
+}
+
+// sent returns a document as it is sent.
+func (r *docRecord) sent() wire.Saved {
+	return wire.Saved{Kind: r.Kind, Entity: r.Entity, Doc: r.Saved, Since: r.Since}
+}
+
+// size is about what Automerge would save of it, in bytes: a change takes a sixth of
+// itself.
+func (r *docRecord) size() int {
+	n := 0
+	for _, raw := range r.Since {
+		n += len(raw)
+	}
+	return len(r.Saved) + n/6
 }
 
 // savedAfter returns the documents behind p.Last, in the order of ids. All of them
@@ -80,8 +125,8 @@ func (l *loop) savedAfter(p *wire.Part) (docs []wire.Saved, err error) {
 		if err := cbor.Unmarshal(value, &rec); err != nil || len(key) != 16 {
 			return &store.DamagedError{Table: tableDocs, Key: bytes.Clone(key), Err: err}
 		}
-		docs = append(docs, wire.Saved{Kind: rec.Kind, Entity: rec.Entity, Doc: rec.Saved})
-		size += len(rec.Saved) + len(rec.Entity)
+		docs = append(docs, rec.sent())
+		size += rec.size() + len(rec.Entity)
 		copy(p.Last[:], key)
 		return nil
 	})
@@ -97,10 +142,10 @@ func (l *loop) savedOf(ids [][16]byte) (docs []wire.Saved, err error) {
 		if err != nil && !errors.Is(err, store.ErrDamaged) {
 			return nil, err
 		}
-		if size += len(rec.Saved); !found || err != nil || size > wire.MaxSaved {
+		if size += rec.size(); !found || err != nil || size > wire.MaxSaved {
 			continue
 		}
-		docs = append(docs, wire.Saved{Kind: rec.Kind, Entity: rec.Entity, Doc: rec.Saved})
+		docs = append(docs, rec.sent())
 	}
 	return docs, nil
 }
@@ -136,7 +181,7 @@ func (l *loop) absorb(g *group) error {
 	part := l.parts[0]
 	l.parts, g.part = l.parts[1:], &part
 	id := sha256.Sum256(part.Packed)
-	err := l.under(g, id, setAsideRecord{Device: part.Device})
+	err := l.under(id, setAsideRecord{Device: part.Device})
 	if err == nil {
 		err = l.mergeSaved(g, &part)
 	}

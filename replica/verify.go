@@ -223,7 +223,7 @@ func (l *loop) verifyDocument(id account.DocumentID, rec *docRecord, last lastCh
 	if rec.ref().ID(l.docs.account) != id {
 		return errors.New("stored under the id of another document")
 	}
-	doc, err := crdt.LoadDocument(rec.Saved, l.docs.writer)
+	doc, err := rec.load(l.docs.writer)
 	if err != nil {
 		return err
 	}

@@ -17,10 +17,7 @@ func BenchmarkApplyNewDocument(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		parsed := parse(b, c.Raw)
-		d, err := crdt.NewDocument(crdt.Writer{2})
-		if err != nil {
-			b.Fatal(err)
-		}
+		d := crdt.NewDocument(crdt.Writer{2})
 		if _, err := d.Apply([]crdt.Change{parsed}); err != nil {
 			b.Fatal(err)
 		}

@@ -18,11 +18,7 @@ func at(t model.Time, id string) *model.Position { return &model.Position{Time: 
 
 func newDocument(t tester, writer byte) *crdt.Document {
 	t.Helper()
-	d, err := crdt.NewDocument(crdt.Writer{writer})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
+	return crdt.NewDocument(crdt.Writer{writer})
 }
 
 func parse(t tester, raw []byte) crdt.Change {

@@ -72,7 +72,12 @@ type Change struct {
 
 	plain   []byte
 	columns columns
+	ops     []Op // all of them if they are few; else nil, and the columns are read
 }
+
+// fewOps is up to how many operations a Change keeps as they were read. One byte of a
+// column can stand for thousands.
+const fewOps = 16
 
 // LastOp is the number of the last operation.
 func (c *Change) LastOp() uint64 { return c.StartOp + c.Len - 1 }

@@ -224,8 +224,12 @@ func (r *opReader) predsOf(o *Op) error {
 }
 
 // Ops returns the operations in their order. It ends early at the first that is
-// malformed, which cannot be in a change that Parse accepted.
+// malformed, which cannot be in a change that Parse accepted. The caller must not change
+// what they refer to.
 func (c *Change) Ops() iter.Seq[Op] {
+	if c.ops != nil {
+		return slices.Values(c.ops)
+	}
 	return func(yield func(Op) bool) {
 		for r := newOpReader(c); r.action.more(); {
 			if o, err := r.op(); err != nil || !yield(o) {
@@ -252,6 +256,7 @@ func (c *Change) readOps() error {
 		}
 		w.op(&o)
 		c.Len++
+		c.note(&o)
 	}
 	if c.Len == 0 {
 		return errors.New("no operations")
@@ -268,6 +273,15 @@ func (c *Change) readOps() error {
 		}
 	}
 	return nil
+}
+
+// note keeps an operation while they are few.
+func (c *Change) note(o *Op) {
+	if c.Len <= fewOps {
+		c.ops = append(c.ops, *o)
+	} else {
+		c.ops = nil
+	}
 }
 
 // opWriter makes columns of operations.

@@ -147,3 +147,16 @@ func (o *Op) refers() error {
 func (o OpID) Compare(p OpID) int {
 	return cmp.Or(cmp.Compare(o.Counter, p.Counter), bytes.Compare(o.Actor[:], p.Actor[:]))
 }
+
+// Int returns the number that the value of a Counter, an Int or an Increment is, and 0
+// of other types.
+func (o *Op) Int() int64 {
+	if o.Type != Int && o.Type != Counter {
+		return 0
+	}
+	n, _, _ := readInt(o.Value) // it was checked
+	return n
+}
+
+// Number returns n as the value of a Counter or an Int.
+func Number(n int64) []byte { return appendInt(nil, n) }

@@ -200,7 +200,7 @@ func (r *restorer) change(seq uint64, before *Change) (Change, error) {
 	if err != nil {
 		return c, err
 	}
-	return Parse(Marshal(&c, ops))
+	return Make(c, ops)
 }
 
 // spend counts what a change takes before it is made.

@@ -3,6 +3,7 @@ package change
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"runtime"
@@ -99,6 +100,15 @@ func mendedHeads(saved []byte) (heads [][]byte, places []uint64) {
 	return heads, places
 }
 
+// same says whether two changes are the same, whether they keep their operations or not.
+func same(a, b Change) bool {
+	ops := slices.EqualFunc(slices.Collect(a.Ops()), slices.Collect(b.Ops()), func(o, p Op) bool {
+		return fmt.Sprint(o) == fmt.Sprint(p)
+	})
+	a.ops, b.ops = nil, nil
+	return ops && reflect.DeepEqual(a, b)
+}
+
 func TestParseSaved(t *testing.T) {
 	changes, err := ParseSaved(validSaved(t).Marshal())
 	if err != nil {
@@ -107,7 +117,7 @@ func TestParseSaved(t *testing.T) {
 	var ops uint64
 	for _, c := range changes {
 		again, err := Parse(c.Raw)
-		if err != nil || !reflect.DeepEqual(again, c) {
+		if err != nil || !same(again, c) {
 			t.Fatalf("%+v is parsed as %+v, %v", c, again, err)
 		}
 		ops += c.Len
@@ -156,7 +166,7 @@ func checkParsedSaved(t testing.TB, raw []byte) int {
 	known, seqs := map[Hash]bool{}, map[[ActorSize]byte]uint64{}
 	for i, c := range changes {
 		again, err := Parse(c.Raw)
-		if err != nil || !reflect.DeepEqual(again, c) {
+		if err != nil || !same(again, c) {
 			t.Fatalf("change %d of %x is %+v, parsed as %+v, %v", i, raw, c, again, err)
 		}
 		if seqs[c.Actor]++; c.Seq != seqs[c.Actor] {
@@ -330,7 +340,7 @@ func TestParseSavedOfLargeChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := changes[0]
-	if again, err := Parse(c.Raw); err != nil || !reflect.DeepEqual(again, c) || len(c.Raw) > MaxSize || len(c.Plain()) < MaxSize {
+	if again, err := Parse(c.Raw); err != nil || !same(again, c) || len(c.Raw) > MaxSize || len(c.Plain()) < MaxSize {
 		t.Errorf("%d bytes, %d plain, %v", len(c.Raw), len(c.Plain()), err)
 	}
 }

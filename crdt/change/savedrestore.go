@@ -174,7 +174,7 @@ func (b *changeBuilder) change(c *Change, place int) error {
 	if len(c.Actors) > MaxActors {
 		return fmt.Errorf("more than %d other actors", MaxActors)
 	}
-	return b.write(c)
+	return b.writer.write(c, b.ops)
 }
 
 // operations makes the operations of a change, and finds which actors they refer to.
@@ -248,28 +248,6 @@ func (b *changeBuilder) id(p packedID, mark int) (id OpID) {
 		b.others = append(b.others, a)
 	}
 	return OpID{p.number(), b.s.actors[p.actor()]}
-}
-
-// write sets what the bytes of c say.
-func (b *changeBuilder) write(c *Change) (err error) {
-	w := b.writer
-	w.begin(c)
-	for i := range b.ops {
-		w.op(&b.ops[i])
-	}
-	c.plain, c.Hash = w.chunk(c)
-	c.Raw = c.plain
-	if len(c.plain) > MaxSize {
-		*c, err = parseDeflated(c.plain)
-		return err
-	}
-	at := len(c.plain)
-	for i, column := range slices.Backward(w.columns[:]) {
-		end := at
-		at -= len(column)
-		c.columns[i] = c.plain[at:end:end]
-	}
-	return nil
 }
 
 // parseDeflated returns a change that is too large to be exchanged unless it is

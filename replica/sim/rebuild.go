@@ -102,10 +102,7 @@ func changesOn(d *device) (map[account.Ref][]crdt.Change, error) {
 // inAnyOrder makes a document of changes, of which each comes after those that it
 // depends on and the earlier ones of its writer.
 func (w *world) inAnyOrder(changes []crdt.Change) (*crdt.Document, error) {
-	doc, err := crdt.NewDocument(crdt.Writer{1})
-	if err != nil {
-		return nil, err
-	}
+	doc := crdt.NewDocument(crdt.Writer{1})
 	w.draw.plan.Shuffle(len(changes), func(i, j int) { changes[i], changes[j] = changes[j], changes[i] })
 	var ordered []crdt.Change
 	done, last := map[crdt.Hash]bool{}, map[[16]byte]uint64{}
@@ -120,6 +117,6 @@ func (w *world) inAnyOrder(changes []crdt.Change) (*crdt.Document, error) {
 		ordered, changes = append(ordered, c), slices.Delete(changes, i, i+1)
 		done[c.Hash], last[c.Actor] = true, c.Seq
 	}
-	_, err = doc.Apply(append(ordered, changes...))
+	_, err := doc.Apply(append(ordered, changes...))
 	return doc, err
 }

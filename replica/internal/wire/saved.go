@@ -2,6 +2,8 @@ package wire
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -12,6 +14,9 @@ import (
 // there are few, and it cannot share anything with the next one. So what a Part
 // carries is mostly the changes, as an envelope would have them: a run for each
 // writer, over all documents.
+
+// ErrNotWhole says that a document has to be saved before it can be packed.
+var ErrNotWhole = errors.New("a document with changes since it was saved")
 
 // Naming returns what both ends know of a writer's runs.
 type Naming func(writer [16]byte) change.Context
@@ -37,13 +42,35 @@ func (d *Saved) Parse() ([]change.Change, error) {
 	if d.changes != nil {
 		return d.changes, nil
 	}
-	return change.ParseSaved(d.Doc)
+	var all []change.Change
+	if len(d.Doc) > 0 || len(d.Since) == 0 {
+		var err error
+		if all, err = change.ParseSaved(d.Doc); err != nil {
+			return nil, err
+		}
+	}
+	for _, raw := range d.Since {
+		c, err := change.Parse(raw)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	return all, nil
 }
 
 // ElideSaved packs documents for a Part: without what a reader who knows the naming
 // can make again, or as EncodeSaved does if that is shorter or nothing can be left
-// out. The error wraps ErrMalformed for what DecodeSaved would refuse.
+// out. The error wraps ErrMalformed for what DecodeSaved would refuse, and
+// ErrNotWhole if nothing can be left out of a document that has changes since.
 func ElideSaved(docs []Saved, naming Naming) ([]byte, error) {
+	if slices.ContainsFunc(docs, func(d Saved) bool { return len(d.Since) > 0 }) {
+		e, err := elideSaved(docs, naming)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrNotWhole, err)
+		}
+		return pack(e, MaxPart, codecElided, codecElidedZstd)
+	}
 	plain, err := EncodeSaved(docs)
 	if err != nil {
 		return nil, err

@@ -47,6 +47,7 @@ type Saved struct {
 	Kind   uint8
 	Entity string
 	Doc    []byte
+	Since  [][]byte // changes behind those of Doc, of one that is to be elided
 
 	changes []change.Change // of a document that came elided
 }

@@ -1,0 +1,182 @@
+package crdt
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/automerge/automerge-go"
+	"pgregory.net/rapid"
+
+	"github.com/starling-sync/starling/crdt/change"
+)
+
+// byCore lets the core make the change that c is, of a document that has all before it.
+func byCore(t tester, before *Document, c *Change) Change {
+	t.Helper()
+	core, err := before.inCore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := core.SetActorID(before.writer.hex()); err != nil {
+		t.Fatal(err)
+	}
+	texts := map[change.OpID]*automerge.Text{}
+	for o := range c.Ops() {
+		if err := doInCore(core, texts, &o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hash, err := core.Commit("", automerge.CommitOptions{Time: new(time.UnixMilli(0))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := core.Change(hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := change.Parse(made.Save())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+// doInCore does what o did; of texts only those that the change made itself, which grow
+// at their ends.
+func doInCore(core *automerge.Doc, texts map[change.OpID]*automerge.Text, o *change.Op) error {
+	root := core.RootMap()
+	switch {
+	case !o.Obj.IsZero():
+		if texts[o.Obj] == nil || !o.Insert {
+			return fmt.Errorf("%+v is not of this change", o)
+		}
+		return texts[o.Obj].Append(string(o.Value))
+	case o.Action == change.MakeText:
+		if err := root.Set(o.Key, automerge.NewText("")); err != nil {
+			return err
+		}
+		v, err := root.Get(o.Key)
+		texts[o.ID] = v.Text()
+		return err
+	case o.Action == change.Increment:
+		v, err := root.Get(o.Key)
+		if err != nil {
+			return err
+		}
+		return v.Counter().Inc(o.Int())
+	case o.Type == change.Counter:
+		return root.Set(o.Key, automerge.NewCounter(o.Int()))
+	default:
+		return root.Set(o.Key, o.Value)
+	}
+}
+
+// TestChangesAreThoseOfTheCore: what Commit makes is to the last bit what Automerge makes
+// of the same writes, whatever came before.
+func TestChangesAreThoseOfTheCore(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := newDocument(t, 1), newDocument(t, 2)
+		typed := 0
+		for i := range rapid.IntRange(1, 12).Draw(t, "changes") {
+			d, other := a, b
+			if rapid.Bool().Draw(t, "who") {
+				d, other = b, a
+			}
+			if rapid.IntRange(0, 2).Draw(t, "tell") == 0 {
+				tellAll(t, other, d)
+			}
+			before, err := LoadDocument(saveOf(t, d), d.writer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := write(t, d, int64(i), func(e *Edit) error {
+				for range rapid.IntRange(1, 3).Draw(t, "writes") {
+					if err := randomWriteWithoutTexts(t)(e); err != nil {
+						return err
+					}
+				}
+				if rapid.IntRange(0, 3).Draw(t, "text") > 0 {
+					return nil
+				}
+				typed++
+				_, err := notes.Create(e, fmt.Sprint(typed), rapid.SampledFrom([]string{"", "a", "né🙃"}).Draw(t, "typed"))
+				return err
+			})
+			if c == nil {
+				continue
+			}
+			if want := byCore(t, before, c); want.Hash != c.Hash || !bytes.Equal(want.Plain(), c.Raw) {
+				t.Fatalf("made\n%x, the core makes\n%x", c.Raw, want.Plain())
+			}
+		}
+	})
+}
+
+func randomWriteWithoutTexts(t *rapid.T) func(*Edit) error {
+	s := rapid.SampledFrom([]string{"a", "b", "cé"}).Draw(t, "string")
+	n := rapid.Int64Range(-3, 9).Draw(t, "number")
+	return rapid.SampledFrom([]func(*Edit) error{
+		setName(s),
+		func(e *Edit) error { return mark.Raise(e, "", n) },
+		func(e *Edit) error { return tags.Add(e, s, s) },
+		func(e *Edit) error { return tags.Remove(e, s) },
+		func(e *Edit) error { return hits.Add(e, s, n) },
+	}).Draw(t, "write")
+}
+
+// TestStoredComesBack: what is kept as it was saved with the changes since is the same
+// document, and goes on in the same way.
+func TestStoredComesBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d, other := newDocument(t, 1), newDocument(t, 2)
+		for i := range rapid.IntRange(1, 15).Draw(t, "steps") {
+			switch rapid.IntRange(0, 5).Draw(t, "step") {
+			case 0:
+				saveOf(t, d)
+			case 1:
+				write(t, other, int64(i), randomWrite(t))
+				tellAll(t, other, d)
+			case 2:
+				tellAll(t, d, other)
+			default:
+				write(t, d, int64(i), randomWrite(t))
+			}
+			saved, since := d.Stored()
+			if len(saved) == 0 && len(since) == 0 {
+				continue
+			}
+			again, err := LoadDocument(saved, d.writer, since...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if show(again) != show(d) || fmt.Sprint(again.heads, again.lastN, again.lastOp) != fmt.Sprint(d.heads, d.lastN, d.lastOp) {
+				t.Fatalf("%s\n%s", show(again), show(d))
+			}
+			if fmt.Sprint(again.content) != fmt.Sprint(d.content) {
+				t.Fatalf("%v\n%v", again.content, d.content)
+			}
+			d = again
+		}
+	})
+}
+
+// TestStoredRefuses: changes that do not follow what was saved.
+func TestStoredRefuses(t *testing.T) {
+	d := newDocument(t, 1)
+	one, two := write(t, d, 0, setName("1")), write(t, d, 0, setName("2"))
+	cut := two.Raw[:len(two.Raw)-1]
+	for name, since := range map[string][][]byte{
+		"a gap": {two.Raw}, "twice": {one.Raw, one.Raw}, "cut": {one.Raw, cut},
+		"order": {two.Raw, one.Raw}, "no change": {{}},
+	} {
+		if _, err := LoadDocument(nil, Writer{1}, since...); err == nil {
+			t.Errorf("%s loads", name)
+		}
+	}
+	saved := saveOf(t, d)
+	if _, err := LoadDocument(saved, Writer{1}, two.Raw); err == nil {
+		t.Error("a change that was saved loads once more")
+	}
+}

@@ -11,6 +11,7 @@ type history struct {
 	base  *history
 	known map[Hash]past
 	last  map[Writer]lastChange
+	order map[Writer][]Hash // of the changes that were added here, by number
 	sites map[Writer][]site // of the operations, ascending
 }
 
@@ -29,12 +30,13 @@ type lastChange struct {
 }
 
 func newHistory(base *history) *history {
-	return &history{base: base, known: map[Hash]past{}, last: map[Writer]lastChange{}, sites: map[Writer][]site{}}
+	return &history{base: base, known: map[Hash]past{}, last: map[Writer]lastChange{}, order: map[Writer][]Hash{}, sites: map[Writer][]site{}}
 }
 
 func (h *history) add(c *Change, sites []site) {
 	h.known[c.Hash] = past{writer: c.Actor, seq: c.Seq, lastOp: c.LastOp(), deps: c.Deps}
 	h.last[c.Actor] = lastChange{c.Seq, c.Hash}
+	h.order[c.Actor] = append(h.order[c.Actor], c.Hash)
 	h.sites[c.Actor] = append(h.sites[c.Actor], sites...)
 }
 

@@ -137,6 +137,26 @@ func (d *Document) Has(h Hash) bool {
 	return ok && d.broken == nil
 }
 
+// At returns the hash of a writer's change by its number.
+func (d *Document) At(p change.Place) (Hash, bool) {
+	all := d.history.order[p.Actor]
+	if d.broken != nil || p.Seq == 0 || p.Seq > uint64(len(all)) {
+		return Hash{}, false
+	}
+	return all[p.Seq-1], true
+}
+
+// Places returns what the dependencies of a change are called by number, in their
+// order, of a change that the document has.
+func (d *Document) Places(c *Change) []change.Place {
+	places := make([]change.Place, len(c.Deps))
+	for i, dep := range c.Deps {
+		p := d.history.known[dep]
+		places[i] = change.Place{Actor: p.writer, Seq: p.seq}
+	}
+	return places
+}
+
 // fail marks the document as broken.
 func (d *Document) fail(operation string, err error) error {
 	d.broken = fmt.Errorf("%s: %w: %w", operation, ErrBroken, err)

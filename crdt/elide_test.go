@@ -46,7 +46,7 @@ func TestElidedChangesComeBack(t *testing.T) {
 		if len(documents) == 0 {
 			return
 		}
-		run, err := change.Elide(elision(), documents)
+		run, err := change.Elide(elision(), documents, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestElideRefuses(t *testing.T) {
 		"another writer":    {{*write(t, newDocument(t, 2), 0, setName("1"))}},
 		"an empty document": {{one, two}, {}},
 	} {
-		if _, err := change.Elide(elision(), documents); !errors.Is(err, change.ErrNotElidable) {
+		if _, err := change.Elide(elision(), documents, nil); !errors.Is(err, change.ErrNotElidable) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -123,7 +123,7 @@ func TestElidedTextsAreShort(t *testing.T) {
 			changes = append(changes, *write(t, d, 0, func(e *Edit) error { return typeNote(e, next) }))
 		}
 		raw := slices.Concat(rawOf([][]Change{changes})...)
-		run, err := change.Elide(elision(), [][]Change{changes})
+		run, err := change.Elide(elision(), [][]Change{changes}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func BenchmarkElide(b *testing.B) {
 			}
 			var run []byte
 			for b.Loop() {
-				if run, err = change.Elide(elision(), documents); err != nil {
+				if run, err = change.Elide(elision(), documents, nil); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -191,7 +191,7 @@ func toggled(b *testing.B, changes, documents int) [][]Change {
 }
 
 func BenchmarkRestore(b *testing.B) {
-	run, err := change.Elide(elision(), toggled(b, 10_000, 1000))
+	run, err := change.Elide(elision(), toggled(b, 10_000, 1000), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/starling-sync/starling/crdt"
 	"github.com/starling-sync/starling/crdt/account"
+	"github.com/starling-sync/starling/crdt/change"
 	"github.com/starling-sync/starling/crdt/model"
 	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/internal/core"
@@ -59,8 +60,9 @@ type group struct {
 
 // localChange is one own change on its way to an envelope.
 type localChange struct {
-	ref account.Ref
-	raw []byte
+	ref   account.Ref
+	raw   []byte
+	after []change.Place // what its dependencies are called by number; nil if that is not known
 }
 
 // size is what a change takes in an envelope, if its document is named there
@@ -228,7 +230,7 @@ func (l *loop) commitEdit(g *group, doc *document, e *crdt.Edit, edits []model.E
 		return err
 	}
 	doc.dirty = true
-	g.run = append(g.run, localChange{doc.ref, c.Raw})
+	g.run = append(g.run, localChange{doc.ref, c.Raw, doc.doc.Places(c)})
 	told := ""
 	for _, m := range edits {
 		if m.ID != told {
@@ -276,22 +278,27 @@ func (l *loop) admit(g *group, a *core.Admitted, size *int) error {
 	if err != nil {
 		return err
 	}
-	perDoc := make([][]crdt.Change, len(batch.Docs))
 	*size += len(a.Raw)
-	for i, c := range batch.Changes {
-		*size += len(c.Raw)
-		parsed, err := c.Parse()
-		if err != nil {
-			return fmt.Errorf("change %d: %w", i, err)
-		}
-		if parsed.Actor != [16]byte(a.Content.Writer) {
-			return fmt.Errorf("change %d is by actor %x", i, parsed.Actor)
-		}
-		perDoc[c.Doc] = append(perDoc[c.Doc], parsed)
-	}
 	for i, d := range batch.Docs {
 		ref := account.Ref{Kind: account.Kind(d.Kind), Entity: d.Entity}
-		if err := l.merge(g, ref, perDoc[i], a.Content.Device); err != nil {
+		if err := ref.Check(); err != nil {
+			return err
+		}
+		doc, err := l.docs.get(ref)
+		if err != nil {
+			return err
+		}
+		changes, err := batch.Of(i, doc.doc.At)
+		if err != nil {
+			return fmt.Errorf("%s: %w", ref, err)
+		}
+		for _, c := range changes {
+			*size += len(c.Raw)
+			if c.Actor != [16]byte(a.Content.Writer) {
+				return fmt.Errorf("%s: change %d is by actor %x", ref, c.Seq, c.Actor)
+			}
+		}
+		if err := l.merge(g, ref, changes, a.Content.Device); err != nil {
 			return err
 		}
 	}

@@ -76,10 +76,10 @@ func (l *loop) unsealed(v *verification, readable map[account.Ref][]crdt.Change)
 			return v.ended()
 		}
 		if sealed, ok := v.last[rec.ref()][encryption.WriterID(w)]; ok {
-			own = own[1+slices.IndexFunc(own, func(c crdt.Change) bool { return c.Hash == sealed }):]
+			own = own[slices.IndexFunc(own, func(c crdt.Change) bool { return c.Seq == sealed })+1:]
 		}
 		for _, c := range own {
-			all = append(all, localChange{rec.ref(), c.Raw})
+			all = append(all, localChange{ref: rec.ref(), raw: c.Raw, after: doc.Places(&c)})
 		}
 		delete(readable, rec.ref())
 		return v.ended()
@@ -89,7 +89,7 @@ func (l *loop) unsealed(v *verification, readable map[account.Ref][]crdt.Change)
 	}
 	for ref, changes := range readable { // order-free: of different documents
 		for _, c := range changes {
-			all = append(all, localChange{ref, c.Raw})
+			all = append(all, localChange{ref: ref, raw: c.Raw})
 		}
 	}
 	if want := l.counters.Pending - l.counters.Sealed; uint64(len(all)) != want {
@@ -106,7 +106,7 @@ func (l *loop) replacePending(all []localChange) error {
 		if c.raw == nil {
 			return errors.New("a change without bytes")
 		}
-		b.Put(tablePending, numberKey(l.counters.Sealed+uint64(i)), encode(pendingRecord{Kind: uint8(c.ref.Kind), Entity: c.ref.Entity, Raw: c.raw}))
+		b.Put(tablePending, numberKey(l.counters.Sealed+uint64(i)), encode(c.pending(l.author.Writer)))
 	}
 	return l.config.Store.Commit(b)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/starling-sync/starling/crdt"
 	"github.com/starling-sync/starling/crdt/account"
+	"github.com/starling-sync/starling/crdt/change"
 	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/store"
 )
@@ -103,11 +104,50 @@ func (r chainRecord) chain() encryption.Chain {
 	return encryption.Chain{Device: r.Device, Seq: r.Seq, Head: r.Head, Members: r.Members}
 }
 
+// pendingRecord is an own change that is not sealed. After is what its dependencies
+// are called by number; of own ones the writer is left out.
 type pendingRecord struct {
 	_      struct{} `cbor:",toarray"`
 	Kind   uint8
 	Entity string
 	Raw    []byte
+	After  []placeRecord
+}
+
+type placeRecord struct {
+	_      struct{} `cbor:",toarray"`
+	Writer []byte
+	Seq    uint64
+}
+
+// pending returns the record of a change of w.
+func (c *localChange) pending(w encryption.WriterID) *pendingRecord {
+	p := &pendingRecord{Kind: uint8(c.ref.Kind), Entity: c.ref.Entity, Raw: c.raw}
+	for _, place := range c.after {
+		r := placeRecord{Seq: place.Seq}
+		if place.Actor != w {
+			r.Writer = place.Actor[:]
+		}
+		p.After = append(p.After, r)
+	}
+	return p
+}
+
+// change returns a change of w that waits.
+func (p *pendingRecord) change(w encryption.WriterID) (localChange, error) {
+	c := localChange{ref: account.Ref{Kind: account.Kind(p.Kind), Entity: p.Entity}, raw: p.Raw}
+	for _, r := range p.After {
+		place := change.Place{Actor: w, Seq: r.Seq}
+		switch len(r.Writer) {
+		case 0:
+		case len(place.Actor):
+			place.Actor = [16]byte(r.Writer)
+		default:
+			return c, fmt.Errorf("a writer of %d bytes", len(r.Writer))
+		}
+		c.after = append(c.after, place)
+	}
+	return c, nil
 }
 
 // docRecord is a document with what it is about: what Automerge saved, and the changes

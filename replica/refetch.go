@@ -62,31 +62,19 @@ func (l *loop) refetch(g *group, ref account.Ref, changes []crdt.Change, device 
 		return err
 	}
 	g.recount = true
-	here, err := l.here(ref)
-	if err != nil {
+	if _, err := doc.doc.Apply(changes); err != nil {
 		return err
 	}
-	if _, err := doc.doc.Apply(append(slices.Clone(changes), here...)); err != nil {
+	if err := l.readLog(doc.doc, ref); err != nil { // whole or not
+		return err
+	}
+	if err := l.readPending(doc.doc, ref); err != nil {
 		return err
 	}
 	for _, entity := range changedParts(nil, parts(doc), ref) {
 		g.events = append(g.events, model.Event{Kind: eventKind(ref.Kind), Entity: entity, Device: device.String()})
 	}
 	return nil
-}
-
-// here returns the changes of a document that are in the log, whole or not, and
-// those that wait to be sealed.
-func (l *loop) here(ref account.Ref) ([]crdt.Change, error) {
-	logged, err := l.logged(ref)
-	if err != nil {
-		return nil, err
-	}
-	all, err := l.appendPending(logged, ref)
-	if errors.Is(err, errNoChange) {
-		err = nil
-	}
-	return all, err
 }
 
 // healed follows a group that is durable.

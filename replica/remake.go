@@ -54,43 +54,34 @@ func (a *audit) open(value []byte) (*logRecord, *encryption.Content, error) {
 // remake makes a document out of the log and the changes that wait to be
 // sealed. It reads all of both, so it is for a record that is damaged.
 func (l *loop) remake(ref account.Ref) (*crdt.Document, error) {
-	changes, err := l.changesOf(ref)
-	if errors.Is(err, errPruned) {
+	if len(l.base.Chains) > 0 {
 		l.wants(ref.ID(l.docs.account))
-	}
-	if err != nil {
-		return nil, err
+		return nil, errPruned
 	}
 	doc := crdt.NewDocument(l.docs.writer)
-	n, err := doc.Apply(changes)
-	if err != nil {
+	if err := l.readLog(doc, ref); err != nil {
 		return nil, err
 	}
-	l.config.Log.Warn("a damaged document was made anew from the log", "document", ref, "changes", n)
+	if err := l.readPending(doc, ref); err != nil {
+		return nil, err
+	}
+	if len(doc.Heads()) == 0 {
+		return nil, errNoChange
+	}
+	l.config.Log.Warn("a damaged document was made anew from the log", "document", ref)
 	return doc, nil
 }
 
-// arrived are changes of one document that came in one envelope.
+// arrived is what one envelope has of one document.
 type arrived struct {
 	arrival uint64
-	changes []crdt.Change
+	batch   *wire.Batch
+	doc     int // in the batch
 }
 
-// changesOf returns all changes of a document in causal order. It fails
-// unless every envelope there should be can be read.
-func (l *loop) changesOf(ref account.Ref) ([]crdt.Change, error) {
-	if len(l.base.Chains) > 0 {
-		return nil, errPruned
-	}
-	logged, err := l.logged(ref)
-	if err != nil {
-		return nil, err
-	}
-	return l.appendPending(logged, ref)
-}
-
-// logged returns the changes of a document that are in the log.
-func (l *loop) logged(ref account.Ref) ([]crdt.Change, error) {
+// readLog gives a document all that the log has of it, in the order in which it came
+// here. It fails unless every envelope there should be can be read.
+func (l *loop) readLog(doc *crdt.Document, ref account.Ref) error {
 	var parts []arrived
 	var count uint64
 	a := newAudit(l.r.id, &l.base)
@@ -100,64 +91,50 @@ func (l *loop) logged(ref account.Ref) ([]crdt.Change, error) {
 			return &store.DamagedError{Table: tableLog, Key: slices.Clone(key), Err: err}
 		}
 		count++
-		changes, err := changesIn(content, ref)
-		if err == nil && len(changes) > 0 {
-			parts = append(parts, arrived{rec.Arrival, changes})
+		batch, err := wire.DecodeBatch(elision(content.Writer), content.Batch)
+		if err != nil {
+			return err
 		}
-		return err
+		if i := slices.Index(batch.Docs, wire.Document{Kind: uint8(ref.Kind), Entity: ref.Entity}); i >= 0 {
+			parts = append(parts, arrived{rec.Arrival, batch, i})
+		}
+		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the log: %w", err)
+		return fmt.Errorf("read the log: %w", err)
 	}
 	if kept := l.inLog(); count != kept {
-		return nil, fmt.Errorf("the log has %d envelopes of %d: %w", count, kept, ErrDamaged)
+		return fmt.Errorf("the log has %d envelopes of %d: %w", count, kept, ErrDamaged)
 	}
 	slices.SortFunc(parts, func(a, b arrived) int { return cmp.Compare(a.arrival, b.arrival) })
-	var all []crdt.Change
 	for _, p := range parts {
-		all = append(all, p.changes...)
+		changes, err := p.batch.Of(p.doc, doc.At)
+		if err == nil {
+			_, err = doc.Apply(changes)
+		}
+		if err != nil {
+			return fmt.Errorf("read the log: %w", err)
+		}
 	}
-	return all, nil
+	return nil
 }
 
 var errNoChange = errors.New("the log has no change of it")
 
-// appendPending appends the own changes of a document that are not sealed.
-func (l *loop) appendPending(all []crdt.Change, ref account.Ref) ([]crdt.Change, error) {
+// readPending gives a document the own changes of it that are not sealed.
+func (l *loop) readPending(doc *crdt.Document, ref account.Ref) error {
 	err := l.eachPending(func(_ []byte, c localChange) error {
 		if c.ref != ref {
 			return nil
 		}
 		parsed, err := change.Parse(c.raw)
-		all = append(all, parsed)
+		if err == nil {
+			_, err = doc.Apply([]crdt.Change{parsed})
+		}
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read changes that wait to be sealed: %w", err)
+		return fmt.Errorf("read changes that wait to be sealed: %w", err)
 	}
-	if len(all) == 0 {
-		return nil, errNoChange
-	}
-	return all, nil
-}
-
-// changesIn returns the changes of one document in a batch.
-func changesIn(c *encryption.Content, ref account.Ref) ([]crdt.Change, error) {
-	batch, err := wire.DecodeBatch(elision(c.Writer), c.Batch)
-	if err != nil {
-		return nil, err
-	}
-	at := slices.Index(batch.Docs, wire.Document{Kind: uint8(ref.Kind), Entity: ref.Entity})
-	var changes []crdt.Change
-	for i, c := range batch.Changes {
-		if int(c.Doc) != at {
-			continue
-		}
-		parsed, err := c.Parse()
-		if err != nil {
-			return nil, fmt.Errorf("change %d: %w", i, err)
-		}
-		changes = append(changes, parsed)
-	}
-	return changes, nil
+	return nil
 }

@@ -215,7 +215,8 @@ func (l *loop) rewrite(g *group, ref account.Ref, from *crdt.Document, w crdt.Wr
 	doc.doc = out
 	doc.dirty = true
 	for _, c := range made {
-		g.batch.Put(tablePending, numberKey(g.next.Pending), encode(pendingRecord{Kind: uint8(ref.Kind), Entity: ref.Entity, Raw: c.Raw}))
+		pending := (&localChange{ref: ref, raw: c.Raw, after: out.Places(&c)}).pending(encryption.WriterID(w))
+		g.batch.Put(tablePending, numberKey(g.next.Pending), encode(pending))
 		g.next.Pending++
 	}
 	for _, entity := range changedParts(before, parts(doc), ref) {

@@ -25,7 +25,7 @@ func (l *loop) sealOrKeep(g *group) error {
 	backlog := l.backlog()
 	if !l.seals() || backlog {
 		for _, c := range g.run {
-			g.batch.Put(tablePending, numberKey(g.next.Pending), encode(pendingRecord{Kind: uint8(c.ref.Kind), Entity: c.ref.Entity, Raw: c.raw}))
+			g.batch.Put(tablePending, numberKey(g.next.Pending), encode(c.pending(l.author.Writer)))
 			g.next.Pending++
 		}
 	}
@@ -74,7 +74,11 @@ func (l *loop) eachPending(fn func(key []byte, c localChange) error) error {
 		if !bytes.Equal(key, numberKey(n)) {
 			return store.ErrStop // noticed below
 		}
-		err := fn(key, localChange{account.Ref{Kind: account.Kind(p.Kind), Entity: p.Entity}, p.Raw})
+		c, err := p.change(l.author.Writer)
+		if err != nil {
+			return &store.DamagedError{Table: tablePending, Key: slices.Clone(key), Err: err}
+		}
+		err = fn(key, c)
 		if err == nil {
 			n++
 		}
@@ -136,7 +140,7 @@ func batchOf(run []localChange) *wire.Batch {
 			index[c.ref] = i
 			b.Docs = append(b.Docs, wire.Document{Kind: uint8(c.ref.Kind), Entity: c.ref.Entity})
 		}
-		b.Changes = append(b.Changes, wire.BatchChange{Doc: i, Raw: c.raw})
+		b.Changes = append(b.Changes, wire.BatchChange{Doc: i, Raw: c.raw, After: c.after})
 	}
 	return b
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
-	"github.com/starling-sync/starling/crdt"
 	"github.com/starling-sync/starling/crdt/account"
 	"github.com/starling-sync/starling/crdt/change"
 	"github.com/starling-sync/starling/crdt/model"
@@ -68,9 +67,9 @@ type verification struct {
 	bad   []account.Ref        // documents that can be read, and are not as they should be
 }
 
-// lastChanges are the newest change of each writer to one document, as the log and
-// the changes that wait have them. Whoever has these has all before them.
-type lastChanges map[encryption.WriterID]crdt.Hash
+// lastChanges are the numbers of the newest change of each writer to one document, as
+// the log and the changes that wait have them. Whoever has these has all before them.
+type lastChanges map[encryption.WriterID]uint64
 
 func newVerification(v *model.Verification, ended func() error) *verification {
 	return &verification{
@@ -80,11 +79,11 @@ func newVerification(v *model.Verification, ended func() error) *verification {
 }
 
 // note says that a document must have a change of a writer.
-func (v *verification) note(ref account.Ref, c *change.Change) {
+func (v *verification) note(ref account.Ref, w encryption.WriterID, seq uint64) {
 	if v.last[ref] == nil {
 		v.last[ref] = lastChanges{}
 	}
-	v.last[ref][encryption.WriterID(c.Actor)] = c.Hash
+	v.last[ref][w] = max(v.last[ref][w], seq)
 }
 
 func (v *verification) problem(format string, args ...any) {
@@ -152,16 +151,12 @@ func (v *verification) noteAll(c *encryption.Content) error {
 	if err != nil {
 		return err
 	}
-	last := map[uint32]*wire.BatchChange{}
-	for i := range batch.Changes {
-		last[batch.Changes[i].Doc] = &batch.Changes[i]
-	}
 	for i, d := range batch.Docs {
-		parsed, err := last[uint32(i)].Parse() // each document has a change
+		last, err := batch.Last(i)
 		if err != nil {
 			return fmt.Errorf("last change of document %d: %w", i, err)
 		}
-		v.note(account.Ref{Kind: account.Kind(d.Kind), Entity: d.Entity}, &parsed)
+		v.note(account.Ref{Kind: account.Kind(d.Kind), Entity: d.Entity}, c.Writer, last)
 	}
 	return nil
 }
@@ -173,7 +168,7 @@ func (l *loop) verifyPending(v *verification) error {
 			v.problem("change of %s that waits to be sealed: %v", c.ref, err)
 			return v.ended()
 		}
-		v.note(c.ref, &parsed)
+		v.note(c.ref, parsed.Actor, parsed.Seq)
 		return v.ended()
 	})
 	if errors.Is(err, store.ErrDamaged) {
@@ -230,9 +225,8 @@ func (l *loop) verifyDocument(id account.DocumentID, rec *docRecord, last lastCh
 	if leafOf(id, doc.Heads()) != rec.Leaf {
 		return errors.New("the saved document is not at the recorded heads")
 	}
-	heads := doc.Heads()
-	for w, hash := range last {
-		if !slices.Contains(heads, hash) && !doc.Has(hash) {
+	for w, seq := range last {
+		if _, ok := doc.At(change.Place{Actor: w, Seq: seq}); !ok {
 			return fmt.Errorf("it lacks changes of writer %s that the log has", w)
 		}
 	}

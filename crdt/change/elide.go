@@ -23,6 +23,12 @@ type Context struct {
 	Suffix string // of most keys; may be empty
 }
 
+// Place names a change of one document without its hash.
+type Place struct {
+	Actor [ActorSize]byte
+	Seq   uint64 // from 1
+}
+
 // ErrNotElidable says that changes cannot be elided, but are no worse for that:
 // they are not of one writer, do not follow one another, or are compressed.
 var ErrNotElidable = errors.New("changes that cannot be elided")
@@ -44,15 +50,22 @@ const (
 	streamRefs   // for each operation on a text that does not go on: object and element; each an actor and how far back
 	streamPreds  // for each operation that does not go on: how many; each an actor and how far back
 	streamActors // of which the writer is the first, and is left out
+	streamPlaces // for each dependency that is in streamDeps, if any has a place: 0 if its hash is in streamHashes; else one more than its actor, and its number, of the writer's own how far back
+	streamChecks // for each document of which a dependency has a place: the first bytes of the hash of its last change
 	streamCount
 )
+
+// checkBytes is how many these are. They are not there to resist anybody: the writer
+// has signed what is in the run. But what a place stands for comes from the document of
+// the reader, and if that was something else once, it is for every later change.
+const checkBytes = 2
 
 // maxType is the largest number in streamTypes.
 const maxType = MaxInflated<<4 | 15
 
 // usual is what the numbers of a stream mostly are. A stream of which all numbers
 // are is left out. Of streamKeys that is that every key is a new one.
-var usual = map[int]uint64{streamStarts: 0, streamTimes: 0, streamOps: 1, streamForms: uint64(Set), streamPreds: 0}
+var usual = map[int]uint64{streamStarts: 0, streamTimes: 0, streamOps: 1, streamForms: uint64(Set), streamPreds: 0, streamPlaces: 0}
 
 // The form of an operation is its action, and these.
 const (
@@ -75,9 +88,11 @@ func (o *Op) goOn(before *Op) {
 	}
 }
 
-// Elide returns the run of the changes of each document.
-func Elide(c Context, documents [][]Change) ([]byte, error) {
-	w := &elider{Context: c, keys: map[string]uint64{}, actors: map[[ActorSize]byte]uint64{c.Actor: 0}}
+// Elide returns the run of the changes of each document. Dependencies of which places
+// has the place travel as that, and whoever restores the run has to know these changes;
+// of all others the hash is in the run. It may be nil.
+func Elide(c Context, documents [][]Change, places map[Hash]Place) ([]byte, error) {
+	w := &elider{Context: c, places: places, keys: map[string]uint64{}, actors: map[[ActorSize]byte]uint64{c.Actor: 0}}
 	for _, changes := range documents {
 		if err := w.document(changes); err != nil {
 			return nil, err
@@ -111,7 +126,9 @@ type elider struct {
 	keys    map[string]uint64
 	actors  map[[ActorSize]byte]uint64
 	values  valueClasses
-	before  Op // the operation before in the document, zero before the first
+	places  map[Hash]Place
+	placed  bool // a dependency of this document has a place
+	before  Op   // the operation before in the document, zero before the first
 }
 
 func (w *elider) put(stream int, numbers ...uint64) {
@@ -125,7 +142,7 @@ func (w *elider) document(changes []Change) error {
 	if len(changes) == 0 {
 		return fmt.Errorf("%w: a document without changes", ErrNotElidable)
 	}
-	w.before = Op{}
+	w.before, w.placed = Op{}, false
 	w.put(streamCounts, uint64(len(changes)), changes[0].Seq)
 	for i := range changes {
 		c := &changes[i]
@@ -136,6 +153,10 @@ func (w *elider) document(changes []Change) error {
 		if err := w.change(c, before); err != nil {
 			return err
 		}
+	}
+	if w.placed {
+		last := changes[len(changes)-1].Hash
+		w.streams[streamChecks] = append(w.streams[streamChecks], last[:checkBytes]...)
 	}
 	return nil
 }
@@ -157,13 +178,35 @@ func (w *elider) change(c, before *Change) error {
 	w.put(streamTimes, zigzag(c.Time))
 	w.put(streamDeps, uint64(len(deps)))
 	for _, d := range deps {
-		w.streams[streamHashes] = append(w.streams[streamHashes], d[:]...)
+		w.dep(c, d)
 	}
 	w.put(streamOps, c.Len)
 	for o := range c.Ops() {
 		w.op(&o)
 	}
 	return nil
+}
+
+// dep writes a dependency.
+func (w *elider) dep(c *Change, d Hash) {
+	p, ok := w.places[d]
+	own := p.Actor == c.Actor
+	switch {
+	case !ok || p.Seq == 0 || own && p.Seq >= c.Seq:
+		w.put(streamPlaces, 0)
+		w.streams[streamHashes] = append(w.streams[streamHashes], d[:]...)
+		return
+	case own:
+		w.placeAt(0, c.Seq-p.Seq)
+	default:
+		w.placeAt(w.actor(p.Actor), p.Seq)
+	}
+	w.placed = true
+}
+
+func (w *elider) placeAt(actor, seq uint64) {
+	w.unusual[streamPlaces] = true
+	w.streams[streamPlaces] = appendUint(appendUint(w.streams[streamPlaces], actor+1), seq)
 }
 
 func (w *elider) op(o *Op) {
@@ -209,13 +252,18 @@ func (w *elider) preds(o *Op) {
 
 // ref writes an id as an actor and how far back it is.
 func (w *elider) ref(stream int, o *Op, id OpID) {
-	n, known := w.actors[id.Actor]
+	w.put(stream, w.actor(id.Actor), o.ID.Counter-id.Counter)
+}
+
+// actor returns the number of an actor in streamActors.
+func (w *elider) actor(a [ActorSize]byte) uint64 {
+	n, known := w.actors[a]
 	if !known {
 		n = uint64(len(w.actors))
-		w.actors[id.Actor] = n
-		w.streams[streamActors] = append(w.streams[streamActors], id.Actor[:]...)
+		w.actors[a] = n
+		w.streams[streamActors] = append(w.streams[streamActors], a[:]...)
 	}
-	w.put(stream, n, o.ID.Counter-id.Counter)
+	return n
 }
 
 func (w *elider) key(key string) {

@@ -7,16 +7,96 @@ import (
 	"slices"
 )
 
-// Restore returns the changes of each document, as Elide was given them: their
-// bytes take at most limit together. Every change was parsed. Errors wrap
-// ErrMalformed.
+// Restore returns the changes of each document, as Elide was given them without
+// places. Their bytes take at most limit together. Every change is what Parse would
+// return. Errors wrap ErrMalformed.
 func Restore(c Context, run []byte, limit int) ([][]Change, error) {
+	runs, err := Open(c, run, limit)
+	if err != nil {
+		return nil, err
+	}
+	documents := make([][]Change, len(runs))
+	for i := range runs {
+		if documents[i], err = runs[i].Changes(nil); err != nil {
+			return nil, err
+		}
+	}
+	return documents, nil
+}
+
+// Open reads a run, and returns what it says of each document. What the bytes of all
+// changes take is at most limit. Errors wrap ErrMalformed.
+func Open(c Context, run []byte, limit int) ([]Run, error) {
 	r := &restorer{Context: c, actors: [][ActorSize]byte{c.Actor}, left: limit}
-	documents, err := r.run(run)
+	runs, err := r.run(run)
 	if err != nil {
 		return nil, fmt.Errorf("restore changes: %w: %w", ErrMalformed, err)
 	}
-	return documents, nil
+	return runs, nil
+}
+
+// Run is changes of one document that one writer made one after the other, as they
+// travel.
+type Run struct {
+	changes []elided
+	placed  bool // a dependency has a place
+	check   [checkBytes]byte
+}
+
+// elided is a change without its hash.
+type elided struct {
+	change Change // with dependencies that it has the hashes of
+	before bool   // the change before is a dependency
+	places []Place
+	ops    []Op
+}
+
+// ErrUnknownChange says that a change depends on one that whoever restores it does not
+// know.
+var ErrUnknownChange = errors.New("a change depends on one that is not there")
+
+// Len returns the number of changes.
+func (r *Run) Len() int { return len(r.changes) }
+
+// Last returns the number of the last change.
+func (r *Run) Last() uint64 { return r.changes[len(r.changes)-1].change.Seq }
+
+// Placed says whether Changes has to know what changes depend on.
+func (r *Run) Placed() bool { return r.placed }
+
+// Changes makes the changes. Known returns the hash of a change that was made before,
+// of this document; it may be nil if none has a place. Errors wrap ErrUnknownChange, or
+// ErrMalformed.
+func (r *Run) Changes(known func(Place) (Hash, bool)) ([]Change, error) {
+	all := make([]Change, 0, len(r.changes))
+	for i := range r.changes {
+		e := &r.changes[i]
+		c := e.change
+		c.Deps = slices.Clone(c.Deps)
+		if e.before {
+			c.Deps = append(c.Deps, all[i-1].Hash)
+		}
+		for _, p := range e.places {
+			hash, ok := Hash{}, false
+			if known != nil {
+				hash, ok = known(p)
+			}
+			if !ok {
+				return nil, fmt.Errorf("restore change %d of %x: %w: number %d of %x", c.Seq, c.Actor, ErrUnknownChange, p.Seq, p.Actor)
+			}
+			c.Deps = append(c.Deps, hash)
+		}
+		slices.SortFunc(c.Deps, Hash.Compare)
+		made, err := Make(c, e.ops)
+		if err != nil {
+			return nil, fmt.Errorf("restore changes: %w", err)
+		}
+		all = append(all, made)
+	}
+	if last := all[len(all)-1].Hash; r.placed && [checkBytes]byte(last[:checkBytes]) != r.check {
+		return nil, fmt.Errorf("restore change %d of %x: %w: it follows other changes than these", r.Last(), all[0].Actor, ErrMalformed)
+	}
+	return all, nil
 }
 
 type restorer struct {
@@ -38,7 +118,7 @@ type valueColumn struct {
 	next  int // of bytes
 }
 
-func (r *restorer) run(run []byte) (documents [][]Change, err error) {
+func (r *restorer) run(run []byte) (documents []Run, err error) {
 	if err := r.split(run); err != nil {
 		return nil, err
 	}
@@ -46,11 +126,11 @@ func (r *restorer) run(run []byte) (documents [][]Change, err error) {
 		return nil, err
 	}
 	for len(r.streams[streamCounts].rest) > 0 {
-		changes, err := r.document()
+		one, err := r.document()
 		if err != nil {
 			return nil, fmt.Errorf("document %d: %w", len(documents), err)
 		}
-		documents = append(documents, changes)
+		documents = append(documents, one)
 	}
 	for i := range r.streams {
 		if err := r.streams[i].end(fmt.Sprint("stream ", i)); err != nil {
@@ -71,9 +151,6 @@ func (r *restorer) split(run []byte) error {
 		return err
 	}
 	there := binary.BigEndian.Uint16(head)
-	if there>>streamCount != 0 {
-		return errors.New("a stream that is not known")
-	}
 	var sizes [streamCount]uint64
 	for i := range sizes {
 		if r.there[i] = there>>i&1 != 0; !r.there[i] {
@@ -152,55 +229,56 @@ func (r *restorer) number(stream int, limit uint64) (uint64, error) {
 	return r.streams[stream].uint(limit, fmt.Sprint("stream ", stream))
 }
 
-func (r *restorer) document() (changes []Change, err error) {
+func (r *restorer) document() (run Run, err error) {
 	n, err := r.number(streamCounts, MaxCounter)
 	if err != nil {
-		return nil, err
+		return run, err
 	}
 	seq, err := r.number(streamCounts, MaxCounter)
 	if err != nil {
-		return nil, err
+		return run, err
 	}
 	if n == 0 {
-		return nil, errors.New("no changes")
+		return run, errors.New("no changes")
 	}
-	var before *Change
 	r.before = Op{}
+	next := uint64(1) // the number of an operation
 	for i := range n {
-		c, err := r.change(seq+i, before)
-		if err != nil {
-			return nil, fmt.Errorf("change %d: %w", i, err)
+		e := elided{change: Change{Actor: r.Actor, Seq: seq + i, StartOp: next}, before: i > 0}
+		if err := r.change(&e); err != nil {
+			return run, fmt.Errorf("change %d: %w", i, err)
 		}
-		changes = append(changes, c)
-		before = &c
+		next = e.change.StartOp + uint64(len(e.ops))
+		run.changes = append(run.changes, e)
+		run.placed = run.placed || len(e.places) > 0
 	}
-	return changes, nil
+	if run.placed {
+		b, err := r.streams[streamChecks].take(checkBytes, "check of a document")
+		if err != nil {
+			return run, err
+		}
+		run.check = [checkBytes]byte(b)
+	}
+	return run, nil
 }
 
-func (r *restorer) change(seq uint64, before *Change) (Change, error) {
-	c := Change{Actor: r.Actor, Seq: seq, StartOp: 1}
-	if before != nil {
-		c.StartOp = before.LastOp() + 1
-		c.Deps = append(c.Deps, before.Hash)
-	}
+func (r *restorer) change(e *elided) error {
+	c := &e.change
 	ahead, err := r.number(streamStarts, MaxCounter)
 	if err != nil {
-		return c, err
+		return err
 	}
 	c.StartOp += ahead
 	time, err := r.number(streamTimes, 1<<64-1)
 	if err != nil {
-		return c, err
+		return err
 	}
 	c.Time = unzigzag(time)
-	if err := r.deps(&c); err != nil {
-		return c, err
+	if err := r.deps(e); err != nil {
+		return err
 	}
-	ops, err := r.ops(&c)
-	if err != nil {
-		return c, err
-	}
-	return Make(c, ops)
+	e.ops, err = r.ops(c)
+	return err
 }
 
 // spend counts what a change takes before it is made.
@@ -211,20 +289,40 @@ func (r *restorer) spend(n int) error {
 	return nil
 }
 
-func (r *restorer) deps(c *Change) error {
+func (r *restorer) deps(e *elided) error {
 	n, err := r.number(streamDeps, MaxDeps)
 	if err != nil {
 		return err
 	}
 	for range n {
-		b, err := r.streams[streamHashes].take(uint64(len(Hash{})), "dependency")
+		actor, err := r.number(streamPlaces, uint64(len(r.actors)))
 		if err != nil {
 			return err
 		}
-		c.Deps = append(c.Deps, Hash(b))
+		if actor == 0 {
+			b, err := r.streams[streamHashes].take(uint64(len(Hash{})), "dependency")
+			if err != nil {
+				return err
+			}
+			e.change.Deps = append(e.change.Deps, Hash(b))
+			continue
+		}
+		p := Place{Actor: r.actors[actor-1]}
+		if p.Seq, err = r.number(streamPlaces, MaxCounter); err != nil {
+			return err
+		}
+		if actor == 1 {
+			p.Seq = e.change.Seq - p.Seq
+		}
+		if p.Seq == 0 || p.Seq > MaxCounter || actor == 1 && p.Seq >= e.change.Seq {
+			return errors.New("a dependency that is no earlier change")
+		}
+		e.places = append(e.places, p)
 	}
-	slices.SortFunc(c.Deps, Hash.Compare)
-	return r.spend(64 + len(c.Deps)*len(Hash{}))
+	if e.before {
+		n++
+	}
+	return r.spend(64 + int(n)*len(Hash{}))
 }
 
 func (r *restorer) ops(c *Change) (ops []Op, err error) {

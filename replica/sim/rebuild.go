@@ -2,6 +2,7 @@ package sim
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -67,7 +68,7 @@ func show(s *model.State, ref account.Ref, doc *crdt.Document) {
 
 // changesOn reads every change in the log of a device.
 func changesOn(d *device) (map[account.Ref][]crdt.Change, error) {
-	docs := map[account.Ref][]crdt.Change{}
+	logs := map[account.Ref]*logged{}
 	chains := map[encryption.WriterID]*encryption.Chain{}
 	err := eachEnvelope(d.disk.mem, func(w encryption.WriterID, _ uint64, raw []byte) error {
 		d.w.result.Envelopes++
@@ -85,18 +86,74 @@ func changesOn(d *device) (map[account.Ref][]crdt.Change, error) {
 		if err != nil {
 			return err
 		}
-		for _, c := range batch.Changes {
-			parsed, err := c.Parse()
-			if err != nil {
-				return err
-			}
-			doc := batch.Docs[c.Doc]
+		for i, doc := range batch.Docs {
 			ref := account.Ref{Kind: account.Kind(doc.Kind), Entity: doc.Entity}
-			docs[ref] = append(docs[ref], parsed)
+			if logs[ref] == nil {
+				logs[ref] = &logged{}
+			}
+			logs[ref].add(w, batch, i)
 		}
 		return nil
 	})
-	return docs, err
+	if err != nil {
+		return nil, err
+	}
+	docs := map[account.Ref][]crdt.Change{}
+	for _, ref := range slices.SortedFunc(maps.Keys(logs), compareRefs) {
+		if docs[ref], err = logs[ref].changes(); err != nil {
+			return nil, err
+		}
+	}
+	return docs, nil
+}
+
+// logged is what the logs have of one document.
+type logged struct {
+	writers []encryption.WriterID // in the order of the store
+	runs    map[encryption.WriterID][]run
+}
+
+type run struct {
+	batch *wire.Batch
+	doc   int
+}
+
+func (l *logged) add(w encryption.WriterID, b *wire.Batch, doc int) {
+	if l.runs == nil {
+		l.runs = map[encryption.WriterID][]run{}
+	}
+	if l.runs[w] == nil {
+		l.writers = append(l.writers, w)
+	}
+	l.runs[w] = append(l.runs[w], run{b, doc})
+}
+
+// changes makes all changes, each when what it follows is there.
+func (l *logged) changes() (all []crdt.Change, err error) {
+	sofar := crdt.NewDocument(crdt.Writer{1})
+	for left := true; left; {
+		left = false
+		err = nil
+		for _, w := range l.writers {
+			for len(l.runs[w]) > 0 {
+				var some []crdt.Change
+				some, err = l.runs[w][0].batch.Of(l.runs[w][0].doc, sofar.At)
+				if err == nil {
+					_, err = sofar.Apply(some)
+				}
+				if err != nil {
+					break
+				}
+				all, l.runs[w], left = append(all, some...), l.runs[w][1:], true
+			}
+		}
+	}
+	for _, w := range l.writers {
+		if len(l.runs[w]) > 0 {
+			return nil, fmt.Errorf("changes of writer %s that nothing leads to: %w", w, err)
+		}
+	}
+	return all, nil
 }
 
 // inAnyOrder makes a document of changes, of which each comes after those that it

@@ -11,7 +11,15 @@ import (
 type Batch struct {
 	_       struct{}      `cbor:",toarray"`
 	Docs    []Document    // each touched by at least one change, in order of first use
-	Changes []BatchChange // in causal order
+	Changes []BatchChange // in causal order; none of a batch that was read and whose changes follow from others: see Of
+
+	parts []part // of each document, once it was read
+}
+
+// part is what a batch has of one document.
+type part struct {
+	run     change.Run
+	changes []change.Change // if there is no run
 }
 
 // Document names a document by what it is about.
@@ -27,15 +35,34 @@ type BatchChange struct {
 	Doc uint32   // index into Docs
 	Raw []byte
 
-	parsed *change.Change // nil until somebody has parsed it
+	// After is what the dependencies of the change are called by number, in their
+	// order, which is shorter than their hashes; nil if it is not known.
+	After []change.Place `cbor:"-"`
 }
 
-// Parse returns the change that Raw holds. Errors as of change.Parse.
-func (c *BatchChange) Parse() (change.Change, error) {
-	if c.parsed != nil {
-		return *c.parsed, nil
+// Of returns the changes of document i of a batch that was read, in their order. Known
+// returns the hash of a change of this document that was made before. Errors wrap
+// change.ErrUnknownChange if it does not know one, or change.ErrMalformed.
+func (b *Batch) Of(i int, known func(change.Place) (change.Hash, bool)) ([]change.Change, error) {
+	if err := b.parse(); err != nil {
+		return nil, err
 	}
-	return change.Parse(c.Raw)
+	if p := &b.parts[i]; p.changes == nil {
+		return p.run.Changes(known)
+	}
+	return b.parts[i].changes, nil
+}
+
+// Last returns the number of the last change of document i of a batch that was read.
+// Errors wrap change.ErrMalformed.
+func (b *Batch) Last(i int) (uint64, error) {
+	if err := b.parse(); err != nil {
+		return 0, err
+	}
+	if all := b.parts[i].changes; all != nil {
+		return all[len(all)-1].Seq, nil
+	}
+	return b.parts[i].run.Last(), nil
 }
 
 // The codecs of a batch, its first byte. 3 was never used.
@@ -114,30 +141,70 @@ func pack(v any, limit int, codec, zstd byte) ([]byte, error) {
 
 func (b *Batch) elide(c change.Context) ([]byte, error) {
 	documents := make([][]change.Change, len(b.Docs))
+	places := map[change.Hash]change.Place{}
 	for i := range b.Changes {
-		parsed, err := b.Changes[i].Parse()
+		parsed, err := change.Parse(b.Changes[i].Raw)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", change.ErrNotElidable, err)
+		}
+		if after := b.Changes[i].After; len(after) == len(parsed.Deps) {
+			for k, dep := range parsed.Deps {
+				places[dep] = after[k]
+			}
 		}
 		at := b.Changes[i].Doc
 		documents[at] = append(documents[at], parsed)
 	}
-	return change.Elide(c, documents)
+	return change.Elide(c, documents, places)
 }
 
-// restore makes the changes again.
-func (e *elidedBatch) restore(c change.Context) (*Batch, error) {
-	documents, err := change.Restore(c, e.Run, MaxBatch)
+// open reads the changes of each document.
+func (e *elidedBatch) open(c change.Context) (*Batch, error) {
+	runs, err := change.Open(c, e.Run, MaxBatch)
 	if err != nil {
 		return nil, malformed("%v", err)
 	}
-	b := &Batch{Docs: e.Docs}
-	for i, changes := range documents {
-		for j := range changes {
-			b.Changes = append(b.Changes, BatchChange{Doc: uint32(i), Raw: changes[j].Raw, parsed: &changes[j]})
+	b := &Batch{Docs: e.Docs, parts: make([]part, len(runs))}
+	n, placed := 0, false
+	for i, run := range runs {
+		n += run.Len()
+		placed = placed || run.Placed()
+		b.parts[i].run = run
+	}
+	if len(runs) != len(b.Docs) || n > MaxChanges {
+		return nil, malformed("%d changes to %d documents in a batch of %d", n, len(runs), len(b.Docs))
+	}
+	if err := b.checkDocs(); err != nil || placed {
+		return b, err
+	}
+	for i := range b.parts {
+		all, err := b.parts[i].run.Changes(nil)
+		if err != nil {
+			return nil, malformed("%v", err)
+		}
+		b.parts[i].changes = all
+		for _, c := range all {
+			b.Changes = append(b.Changes, BatchChange{Doc: uint32(i), Raw: c.Raw})
 		}
 	}
 	return b, nil
+}
+
+// parse reads the changes of a batch that came whole.
+func (b *Batch) parse() error {
+	if b.parts != nil {
+		return nil
+	}
+	parts := make([]part, len(b.Docs))
+	for i, c := range b.Changes {
+		parsed, err := change.Parse(c.Raw)
+		if err != nil {
+			return fmt.Errorf("change %d of a batch: %w", i, err)
+		}
+		parts[c.Doc].changes = append(parts[c.Doc].changes, parsed)
+	}
+	b.parts = parts
+	return nil
 }
 
 // DecodeBatch reads what Encode wrote, with the same c. The error wraps
@@ -157,8 +224,15 @@ func DecodeBatch(c change.Context, data []byte) (*Batch, error) {
 	default:
 		return nil, fmt.Errorf("wire: %w: batch with codec %d", ErrUnsupported, data[0])
 	}
-	b, err := decodePlain(c, plain, data[0] >= codecElided)
-	if err != nil {
+	if data[0] >= codecElided {
+		e := &elidedBatch{}
+		if err := decodeCBOR(decBatch, plain, e); err != nil {
+			return nil, err
+		}
+		return e.open(c)
+	}
+	b := &Batch{}
+	if err := decodeCBOR(decBatch, plain, b); err != nil {
 		return nil, err
 	}
 	if err := b.check(); err != nil {
@@ -167,28 +241,31 @@ func DecodeBatch(c change.Context, data []byte) (*Batch, error) {
 	return b, nil
 }
 
-func decodePlain(c change.Context, plain []byte, elided bool) (*Batch, error) {
-	if elided {
-		e := &elidedBatch{}
-		if err := decodeCBOR(decBatch, plain, e); err != nil {
-			return nil, err
-		}
-		return e.restore(c)
+func (b *Batch) check() error {
+	if len(b.Changes) == 0 || len(b.Changes) > MaxChanges {
+		return malformed("batch of %d changes", len(b.Changes))
 	}
-	b := &Batch{}
-	return b, decodeCBOR(decBatch, plain, b)
+	if err := b.checkDocs(); err != nil {
+		return err
+	}
+	return b.checkChanges()
 }
 
-func (b *Batch) check() error {
-	if len(b.Docs) == 0 || len(b.Docs) > MaxBatchDocs || len(b.Changes) == 0 || len(b.Changes) > MaxChanges {
-		return malformed("batch of %d changes to %d documents", len(b.Changes), len(b.Docs))
+func (b *Batch) checkDocs() error {
+	if len(b.Docs) == 0 || len(b.Docs) > MaxBatchDocs {
+		return malformed("batch of %d documents", len(b.Docs))
 	}
+	seen := make(map[Document]bool, len(b.Docs))
 	for i, d := range b.Docs {
 		if d.Kind == 0 || len(d.Entity) > MaxEntity || !utf8.ValidString(d.Entity) {
 			return malformed("document %d of a batch", i)
 		}
+		if seen[d] {
+			return malformed("batch names a document twice")
+		}
+		seen[d] = true
 	}
-	return b.checkChanges()
+	return nil
 }
 
 // checkChanges makes sure that the table of documents is in order of first
@@ -205,13 +282,6 @@ func (b *Batch) checkChanges() error {
 	}
 	if int(used) != len(b.Docs) {
 		return malformed("batch names %d documents and touches %d", len(b.Docs), used)
-	}
-	seen := make(map[Document]bool, len(b.Docs))
-	for _, d := range b.Docs {
-		if seen[d] {
-			return malformed("batch names a document twice")
-		}
-		seen[d] = true
 	}
 	return nil
 }

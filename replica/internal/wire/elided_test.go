@@ -100,7 +100,7 @@ func TestElidedBatchOfAnotherWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range b.Changes {
-		if c, err := b.Changes[i].Parse(); err != nil || c.Actor != other.Actor {
+		if c, err := change.Parse(b.Changes[i].Raw); err != nil || c.Actor != other.Actor {
 			t.Errorf("change by %x, %v", c.Actor, err)
 		}
 	}
@@ -117,7 +117,7 @@ func TestElidedBombIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := change.Elide(change.Context{}, [][]change.Change{{c}})
+	run, err := change.Elide(change.Context{}, [][]change.Change{{c}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

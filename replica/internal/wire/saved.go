@@ -109,7 +109,7 @@ func elideSaved(docs []Saved, naming Naming) (*elidedSaved, error) {
 		}
 	}
 	for _, w := range slices.SortedFunc(maps.Keys(runs), func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) }) {
-		run, err := change.Elide(naming(w), runs[w].changes)
+		run, err := change.Elide(naming(w), runs[w].changes, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -19,7 +19,7 @@ func makeBackupVectors(t *testing.T) []*vectortest.Vector {
 	a, f := newFoundation(t, "laptop", 1)
 	words := NewRecoveryWords(f.seed)
 	rotate(t, a)
-	raw := backedUp(t, a, sealOne(t, a, 1))
+	raw := backedUp(t, a, widened(t, a, sealOne(t, a, 1)))
 	plain := plainOf(t, raw, 1)
 	one := func(name, comment, expect string, file []byte) *vectortest.Vector {
 		return vectortest.New("backup-"+name, comment, expect).Hex("recovery-seed", f.seed.slice()).Hex("file", file)

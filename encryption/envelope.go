@@ -16,13 +16,14 @@ import (
 //	signature (64 bytes) ‖ body ‖ zeros up to the bucket
 //
 // Here the version byte stands for the suite as well: an envelope of one short
-// change would not fit the smallest bucket otherwise.
+// change would not fit the smallest bucket otherwise. That is smaller than those of
+// other things, so that the change and its frame take less than 256 bytes.
 const (
 	envelopeVersion  = 1
 	envelopeFront    = 1 + 16 + nonceSize
 	signatureSize    = 64
 	envelopeOverhead = envelopeFront + signatureSize + aeadSize // bytes around the body
-	minEnvelope      = 256
+	minEnvelope      = 240
 	maxDeps          = 4096
 )
 
@@ -117,7 +118,7 @@ func bodyOf(c *Content, prevMembers Hash) []byte {
 }
 
 func (id *Identity) seal(random io.Reader, c *Content, body []byte) ([]byte, error) {
-	size := paddedSize(len(body) + envelopeOverhead)
+	size := envelopeSize(len(body) + envelopeOverhead)
 	if size > MaxEnvelope {
 		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, size)
 	}

@@ -53,7 +53,7 @@ func (id *Identity) openEnvelope(raw []byte) (*Unverified, error) {
 	switch {
 	case len(raw) > MaxEnvelope:
 		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(raw))
-	case len(raw) < minEnvelope || paddedSize(len(raw)) != len(raw):
+	case envelopeSize(len(raw)) != len(raw):
 		return nil, fmt.Errorf("%w: %d bytes is not the size of a bucket", ErrMalformed, len(raw))
 	case raw[0] != envelopeVersion:
 		return nil, fmt.Errorf("%w: envelope version %d", ErrUnsupported, raw[0])
@@ -74,9 +74,14 @@ func (id *Identity) openEnvelope(raw []byte) (*Unverified, error) {
 
 func (u *Unverified) parse(padded []byte) error {
 	var b envelopeBody
-	used, err := unpad(padded, envelopeOverhead, MaxEnvelope, &b)
+	used, err := unpadded(padded, MaxEnvelope, &b)
 	if err != nil {
 		return err
+	}
+	// There was no smaller bucket than 256 once, and what is logged stays.
+	size, full := len(padded)+envelopeOverhead, used+envelopeOverhead
+	if size != envelopeSize(full) && size != paddedSize(full) {
+		return errPadding
 	}
 	if err := b.check(); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 
 // log writes envelopes of one writer.
 type testWriter struct {
+	wide   bool // it seals as when there was no smaller bucket than 256
 	id     *Identity
 	nonce  [16]byte
 	chain  Chain
@@ -38,8 +39,24 @@ func (w *testWriter) seal(tb testing.TB, batch []byte, deps ...Dep) []byte {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	if w.wide && len(raw) == minEnvelope {
+		raw = widened(tb, w.id, raw)
+		id = sha256.Sum256(raw)
+	}
 	w.chain = Chain{Device: c.Device, Seq: c.Seq, Head: id, Members: c.Members}
 	return raw
+}
+
+// widened is an envelope as it was sealed when there was no smaller bucket than 256.
+func widened(tb testing.TB, id *Identity, raw []byte) []byte {
+	tb.Helper()
+	box, nonce, context := aead(id.epoch.data), raw[17:envelopeFront], envelopeContext(id.account, id.epoch.tag)
+	plain, err := box.Open(nil, nonce, raw[envelopeFront:], context)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	plain = append(plain, make([]byte, 256-len(raw))...)
+	return box.Seal(slices.Clone(raw[:envelopeFront]), nonce, plain, context)
 }
 
 // receive opens and verifies, and moves the chain on.
@@ -89,7 +106,7 @@ func TestEnvelopeSizes(t *testing.T) {
 	a := newFounder(t, "laptop", 1)
 	w := newTestWriter(a, 1)
 	first := w.seal(t, nil)
-	if len(first) != 256 {
+	if len(first) != 240 {
 		t.Errorf("the first envelope of a writer has %d bytes", len(first))
 	}
 	overhead := func(seq uint64, deps ...Dep) int {
@@ -102,6 +119,9 @@ func TestEnvelopeSizes(t *testing.T) {
 		overhead(20), overhead(60_000), overhead(math.MaxUint32), overhead(60_000, dep))
 	if got := overhead(math.MaxUint32); got > 156 {
 		t.Errorf("overhead of %d bytes: 100 bytes of batch do not fit 256", got)
+	}
+	if raw := w.seal(t, make([]byte, 75)); len(raw) != 240 {
+		t.Errorf("a batch of 75 bytes makes %d", len(raw))
 	}
 	if raw := w.seal(t, make([]byte, 100)); len(raw) != 256 {
 		t.Errorf("a batch of 100 bytes makes %d", len(raw))
@@ -134,7 +154,7 @@ func TestSealedSizeIsABucket(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		w := newTestWriter(a, 1)
 		raw := w.seal(t, make([]byte, rapid.IntRange(0, 5000).Draw(r, "batch")))
-		if paddedSize(len(raw)) != len(raw) {
+		if envelopeSize(len(raw)) != len(raw) {
 			t.Fatalf("%d bytes is no bucket", len(raw))
 		}
 		var chain *Chain
@@ -270,7 +290,7 @@ func TestEnvelopeFlippedAnywhereIsRefused(t *testing.T) {
 			t.Fatalf("cut to %d bytes: %v", n, err)
 		}
 	}
-	if _, err := a.OpenEnvelope(append(slices.Clone(raw), make([]byte, 256)...)); !errors.Is(err, ErrDecrypt) {
+	if _, err := a.OpenEnvelope(append(slices.Clone(raw), make([]byte, 16)...)); !errors.Is(err, ErrDecrypt) {
 		t.Error(err)
 	}
 }
@@ -301,7 +321,7 @@ func TestMalformedPlainText(t *testing.T) {
 		change(&b)
 		return sealBody(a, encode(&b))
 	}
-	full := make([]byte, minEnvelope-envelopeFront-aeadSize)
+	full := make([]byte, 256-envelopeFront-aeadSize)
 	dirty := slices.Clone(full)
 	copy(dirty[signatureSize:], encode(&good))
 	dirty[len(dirty)-1] = 1
@@ -379,7 +399,7 @@ func TestPassiveMailbox(t *testing.T) {
 		w := newTestWriter(id, 1)
 		for range 2 {
 			raw := w.seal(t, text)
-			if len(raw) != 256 || raw[0] != envelopeVersion || EpochTag(raw[1:17]) != a.epoch.tag {
+			if len(raw) != 240 || raw[0] != envelopeVersion || EpochTag(raw[1:17]) != a.epoch.tag {
 				t.Error("the outside differs between writers")
 			}
 			writer := WriterFor(id.device, w.nonce)

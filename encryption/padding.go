@@ -21,6 +21,14 @@ func paddedSize(n int) int {
 	return (n + mask) &^ mask
 }
 
+// envelopeSize is paddedSize with a bucket of minEnvelope.
+func envelopeSize(n int) int {
+	if n <= minEnvelope {
+		return minEnvelope
+	}
+	return paddedSize(n)
+}
+
 // pad appends zeros to plain, so that with overhead more bytes around it the
 // whole lands on a bucket.
 func pad(plain []byte, overhead int) []byte {
@@ -30,6 +38,17 @@ func pad(plain []byte, overhead int) []byte {
 // unpad decodes the one value that padded holds, and refuses any padding but the
 // one that pad makes. It returns how many bytes the value takes.
 func unpad(padded []byte, overhead, limit int, v any) (used int, err error) {
+	used, err = unpadded(padded, limit, v)
+	if err == nil && paddedSize(used+overhead) != len(padded)+overhead {
+		err = errPadding
+	}
+	return used, err
+}
+
+var errPadding = fmt.Errorf("%w: padding of another length", ErrMalformed)
+
+// unpadded is unpad for any length of the padding.
+func unpadded(padded []byte, limit int, v any) (used int, err error) {
 	rest, err := decodeFirst(padded, limit, v)
 	if err != nil {
 		return 0, err
@@ -39,9 +58,5 @@ func unpad(padded []byte, overhead, limit int, v any) (used int, err error) {
 			return 0, fmt.Errorf("%w: padding is not zero", ErrMalformed)
 		}
 	}
-	used = len(padded) - len(rest)
-	if paddedSize(used+overhead) != len(padded)+overhead {
-		return 0, fmt.Errorf("%w: padding of another length", ErrMalformed)
-	}
-	return used, nil
+	return len(padded) - len(rest), nil
 }

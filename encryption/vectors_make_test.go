@@ -131,7 +131,14 @@ func (w *vectorWorld) epochs(t *testing.T) []*vectortest.Vector {
 }
 
 func (w *vectorWorld) envelopes(t *testing.T) []*vectortest.Vector {
-	wr := newTestWriter(w.a, 1)
+	small := newTestWriter(w.a, 1)
+	smallFirst := small.seal(t, []byte("first batch"))
+	wide := func(id *Identity) *testWriter {
+		wr := newTestWriter(id, 1)
+		wr.wide = true
+		return wr
+	}
+	wr := wide(w.a)
 	first := wr.seal(t, []byte("first batch"))
 	after := wr.chain
 	second := wr.seal(t, []byte("second batch"), Dep{Writer: WriterID{9}, Seq: 7, Head: Hash{8}})
@@ -154,7 +161,7 @@ func (w *vectorWorld) envelopes(t *testing.T) []*vectortest.Vector {
 		change(&b)
 		return sealBody(w.a, encode(&b))
 	}
-	dirty := make([]byte, minEnvelope-envelopeFront-aeadSize)
+	dirty := make([]byte, 256-envelopeFront-aeadSize)
 	copy(dirty[signatureSize:], encode(&good))
 	dirty[len(dirty)-1] = 1
 	otherHead := after
@@ -162,11 +169,13 @@ func (w *vectorWorld) envelopes(t *testing.T) []*vectortest.Vector {
 	return []*vectortest.Vector{
 		content(one("first", "the first envelope of a writer announces device and nonce", "ok", first, nil), after, "first batch"),
 		content(one("second", "the second leaves out what is known", "ok", second, &after), wr.chain, "second batch"),
+		content(one("small", "the first envelope of a writer in the smallest bucket", "ok", smallFirst, nil), small.chain, "first batch"),
+		one("small-cut", "one byte less than the smallest bucket", "ErrMalformed", smallFirst[:239], nil),
 		one("gap", "the second without the first", "ErrGap", second, nil),
 		one("duplicate", "the first a second time", "ErrDuplicate", first, &after),
 		one("other-previous", "continues another chain", "ErrSignature", second, &otherHead),
-		one("not-a-member", "its device is known by its keys only", "ErrUnknownDevice", newTestWriter(w.b, 1).seal(t, nil), nil),
-		one("forged", "signed by one member in the name of another", "ErrSignature", newTestWriter(view(w.a, w.a.device, w.b.keys, w.a.Ops()), 1).seal(t, nil), nil),
+		one("not-a-member", "its device is known by its keys only", "ErrUnknownDevice", wide(w.b).seal(t, nil), nil),
+		one("forged", "signed by one member in the name of another", "ErrSignature", wide(view(w.a, w.a.device, w.b.keys, w.a.Ops())).seal(t, nil), nil),
 		one("version", "version 0", "ErrUnsupported", flipped(first, 0), nil),
 		one("epoch", "another tag", "ErrUnknownEpoch", flipped(first, 16), nil),
 		one("nonce", "another nonce", "ErrDecrypt", flipped(first, 17), nil),

@@ -27,7 +27,7 @@ const (
 // outgrow what was saved, when the document leaves the memory, and when the device is
 // idle.
 const (
-	maxSince   = 4 << 10 // bytes of changes that a record holds, and twice what was saved
+	maxSince   = 2 << 10 // bytes of changes that a record holds, and twice what was saved
 	looseSince = 512     // from which on the record of a document that rests is made small
 	tidyPart   = 64      // documents that are, in one group
 )

@@ -334,7 +334,8 @@ func peerIDOf(t testing.TB, id *encryption.Identity) string {
 	return h.PeerID()
 }
 
-// TestRedialPauses pins the pauses between dials of a peer that does not answer.
+// TestRedialPauses pins the pauses between dials of a peer that does not answer: they
+// double up to half a minute, stay there for an hour, and then grow up to five minutes.
 func TestRedialPauses(t *testing.T) {
 	ids := p2ptest.Account(t, 2)
 	pauses := make(chan time.Duration)
@@ -351,13 +352,20 @@ func TestRedialPauses(t *testing.T) {
 	a := p2ptest.Listen(t, ids[0], &conf)
 	nobody(t, a)
 	full := 250 * time.Millisecond
-	for i := range 12 {
+	for i := range 160 {
 		d := <-pauses
 		fire <- time.Time{}
 		if d < full/2 || d > full {
 			t.Errorf("pause %d is %v, not within %v and %v", i, d, full/2, full)
 		}
-		full = min(2*full, 30*time.Second)
+		if i < 127 {
+			full = min(2*full, 30*time.Second)
+		} else {
+			full = min(full+full/10, 5*time.Minute)
+		}
+	}
+	if full != 5*time.Minute {
+		t.Errorf("the pauses have grown to %v", full)
 	}
 }
 

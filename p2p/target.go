@@ -52,7 +52,7 @@ type target struct {
 
 func newTarget(f *finder, at place, random *rand.Rand) *target {
 	return &target{
-		f: f, at: at, device: at.device, random: random, backoff: backoff{longest: otherDelay, random: random},
+		f: f, at: at, device: at.device, random: random, backoff: backoff{brisk: otherDelay, random: random},
 		news: make(chan struct{}, 1), lost: make(chan struct{}, 1),
 	}
 }
@@ -110,19 +110,19 @@ func (t *target) add(from source, addrs []ma.Multiaddr) bool {
 	return fresh
 }
 
-// candidates are the addresses to dial, and the longest pause between dials.
+// candidates are the addresses to dial, and how far the pause between dials doubles.
 func (t *target) candidates() ([]ma.Multiaddr, time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	longest := otherDelay
+	brisk := otherDelay
 	if len(t.addrs[configured]) > 0 {
-		longest = configDelay
+		brisk = configDelay
 	}
 	var all []ma.Multiaddr
 	for from := configured; from >= announced; from-- {
 		all = append(all, t.addrs[from]...)
 	}
-	return rank(ma.Unique(all)), longest
+	return rank(ma.Unique(all)), brisk
 }
 
 func (t *target) began() {
@@ -229,8 +229,8 @@ func (t *target) over() bool {
 
 // try dials once if nobody there is connected and there is an address.
 func (t *target) try() error {
-	addrs, longest := t.candidates()
-	t.backoff.longest = longest
+	addrs, brisk := t.candidates()
+	t.backoff.brisk = brisk
 	if len(addrs) == 0 || t.connected() {
 		return nil
 	}

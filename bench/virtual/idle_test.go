@@ -13,13 +13,13 @@ func TestIdleDay(t *testing.T) {
 		play(t, 2, memory, func(w *world) {
 			w.devices[0].edit()
 			w.converge(redial + transfer)
-			w.idle(24*time.Hour, 1<<30)
+			w.idle(day, 3<<20) // a sign of life each way every ten seconds: four packets of 34 bytes
 		})
 	})
 	t.Run("alone", func(t *testing.T) {
 		play(t, 2, memory, func(w *world) {
 			w.devices[1].stop()
-			w.idle(24*time.Hour, 1<<30)
+			w.idle(day, 8<<20)
 		})
 	})
 }

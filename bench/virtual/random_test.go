@@ -9,8 +9,8 @@ import (
 	"github.com/starling-sync/starling/p2p/p2ptest"
 )
 
-// TestRandomWorld: devices edit, go off and on, move, and lose sight of each other at
-// random, over paths whose delay and loss change, for hours. Then everything works
+// TestRandomWorld: devices edit, go off and on, crash, move, are added, begin epochs and
+// lose sight of each other at random, over paths whose delay and loss change, for hours. Then everything works
 // again, and they have to be equal in time.
 func TestRandomWorld(t *testing.T) {
 	t.Parallel()
@@ -37,7 +37,7 @@ func (w *world) random(seed uint64, hours time.Duration) {
 			d.start()
 		}
 	}
-	took := w.converge(redial + transfer)
+	took := w.converge(lateRedial + transfer)
 	w.check()
 	w.Logf("seed %d: %v in %v; equal %v after the end of it", seed, did, hours, took)
 }
@@ -46,29 +46,46 @@ func (w *world) random(seed uint64, hours time.Duration) {
 func (w *world) happen(r *rand.Rand) string {
 	w.Helper()
 	d := w.devices[r.IntN(len(w.devices))]
-	switch n := r.IntN(20); {
-	case n < 12 && d.on():
-		d.edit(randomEdit(r))
-		return "edit"
+	n := r.IntN(100)
+	switch {
 	case !d.on():
-		if n%3 == 0 && d != w.devices[0] { // of the first all know the address
-			w.moves++
-			d.ip = fmt.Sprintf("1.1.%d.%d", w.moves/200, 1+w.moves%200)
+		if n < 30 && d != w.devices[0] { // of the first all know the address
+			d.ip = w.address()
 		}
 		d.start()
 		return "on"
-	case n < 14:
+	case n < 60:
+		d.edit(randomEdit(r))
+		return "edit"
+	case n < 66:
 		d.stop()
 		return "off"
-	case n < 16:
+	case n < 69:
+		d.crash()
+		return "crash"
+	case n < 78:
 		w.cut(d)
 		return "cut"
-	case n < 19:
+	case n < 92:
 		w.mend(d)
 		return "mend"
+	case n < 94:
+		w.try(d.Rotate(w.Context()))
+		return "rotate"
+	case n < 95 && len(w.devices) < 2**virtualDevices:
+		d := w.make(fmt.Sprint("device ", len(w.devices)+1), w.address())
+		w.link(d)
+		w.devices = append(w.devices, d)
+		return "link"
 	}
 	w.net.SetPath(p2ptest.Path{
 		Delay: time.Duration(r.IntN(200)) * time.Millisecond, Jitter: time.Duration(r.IntN(100)) * time.Millisecond, Loss: r.Float64() / 5,
 	})
 	return "path"
+}
+
+// address is one that nobody has had.
+func (w *world) address() string {
+	w.moves++
+	return fmt.Sprintf("1.1.%d.%d", w.moves/200, 1+w.moves%200)
 }

@@ -37,14 +37,15 @@ type world struct {
 
 // device is one of them, on or off.
 type device struct {
-	w    *world
-	name string
-	home string // directory of identity and Badger
-	ip   string
-	peer string          // the address of another device that this one was given
-	book p2p.AddressBook // outlives restarts
-	disk *store.Memory   // nil: Badger
-	id   *encryption.Identity
+	w     *world
+	name  string
+	home  string // directory of identity and Badger
+	ip    string
+	peer  string          // the address of another device that this one was given
+	book  p2p.AddressBook // outlives restarts
+	disk  *store.Memory   // nil: Badger
+	id    *encryption.Identity
+	store *kept // while it is on, if in memory
 
 	*replica.Replica // nil while the device is off
 	host             *p2p.Host
@@ -59,18 +60,25 @@ func play(t *testing.T, n int, kind string, test func(w *world)) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{T: t, net: p2ptest.NewNetwork(t, 5*time.Millisecond)}
+		defer w.end()
 		w.found(n, kind)
 		for _, d := range w.devices {
 			d.start()
 		}
 		test(w)
-		for _, d := range w.devices {
-			if d.on() {
-				d.stop()
+	})
+}
+
+// end turns everything off, also after a failure: a bubble ends when all in it has.
+func (w *world) end() {
+	for _, d := range w.devices {
+		if d.on() {
+			if err := d.Close(); err != nil {
+				w.Error(err)
 			}
 		}
-		w.net.Close()
-	})
+	}
+	w.net.Close()
 }
 
 func unlock() encryption.Unlock { return encryption.UnlockKey(make([]byte, 32)) }
@@ -109,11 +117,14 @@ func (w *world) make(name, ip string) *device {
 	return d
 }
 
-// link adds a device by the first one, which has no network meanwhile.
+// link adds a device by the first one, which needs no network for that.
 func (w *world) link(d *device) {
 	w.Helper()
 	first := w.devices[0]
-	first.open(nil)
+	if !first.on() {
+		first.open(nil)
+		defer first.stop()
+	}
 	joiner, err := encryption.NewJoiner(&encryption.JoinOptions{Name: d.name})
 	w.try(err)
 	transcript := encryption.Hash{1}
@@ -122,7 +133,6 @@ func (w *world) link(d *device) {
 	w.try(joiner.OpenWelcome(transcript, welcome))
 	_, err = joiner.Save(d.home, unlock())
 	w.try(err)
-	first.stop()
 }
 
 func (w *world) try(err error) {
@@ -179,7 +189,8 @@ func (d *device) open(network replica.Network) {
 	}
 	conf := &replica.Config{Identity: d.id, Network: network}
 	if d.disk != nil {
-		conf.Store = &kept{d.disk.Snapshot(), d}
+		d.store = &kept{d.disk.Snapshot(), d}
+		conf.Store = d.store
 	}
 	var err error
 	d.Replica, err = replica.Open(d.home, conf)
@@ -193,14 +204,29 @@ func (d *device) stop() {
 	d.Replica, d.host = nil, nil
 }
 
+// crash turns the device off as a power cut does: it says nothing to anybody, and what it
+// writes from now on is lost. Only a store in memory can do that; Badger is closed.
+func (d *device) crash() {
+	d.w.Helper()
+	d.w.cut(d)
+	if d.disk != nil {
+		d.store.of = nil
+		d.disk = d.store.Snapshot()
+	}
+	d.stop()
+	d.w.mend(d)
+}
+
 // kept is a store in memory whose records its device keeps when it is closed.
 type kept struct {
 	*store.Memory
-	of *device
+	of *device // nil: it keeps none
 }
 
 func (k *kept) Close() error {
-	k.of.disk = k.Snapshot()
+	if k.of != nil {
+		k.of.disk = k.Snapshot()
+	}
 	return k.Memory.Close()
 }
 

@@ -80,7 +80,7 @@ func layers() []layer {
 		{"cmd/internal/lint/...", nil, nil, []string{},
 			"the rules are about the code and must not break with it"},
 		{"cmd/...", []string{"..."}, nil, nil, "a program joins the layers"},
-		{"bench/...", []string{"..."}, nil, nil, "a benchmark joins the layers"},
+		{"bench/...", []string{"..."}, nil, nil, "a benchmark, or a test of whole devices, joins the layers"},
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 // patience bounds every wait of this package, so that a test that hangs says
 // where. No test should depend on its value.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Listen starts a host on loopback without multicast, and closes it with the
 // test. c may be nil; its Identity is set to id, and its Listen if empty.

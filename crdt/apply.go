@@ -91,7 +91,7 @@ func (d *Document) Apply(changes []Change) (int, error) {
 	if d.broken != nil {
 		return 0, d.broken
 	}
-	fresh, err := d.fresh(changes)
+	fresh, err := d.unknown(changes)
 	if err != nil || len(fresh) == 0 {
 		return 0, err
 	}
@@ -100,7 +100,7 @@ func (d *Document) Apply(changes []Change) (int, error) {
 	for _, f := range fresh {
 		keys = append(keys, d.take(f.change, f.sites)...)
 		d.heads = advance(d.heads, f.change)
-		d.since = append(d.since, f.change.Plain())
+		d.fresh = append(d.fresh, *f.change)
 		own = own || f.change.Actor == d.writer
 	}
 	d.edits++
@@ -115,15 +115,15 @@ func (d *Document) Apply(changes []Change) (int, error) {
 	return len(fresh), nil
 }
 
-// fresh is a change that the document does not have.
-type fresh struct {
+// admitted is a change that can follow what the document has.
+type admitted struct {
 	change *Change
 	sites  []site
 }
 
-// fresh returns the changes that the document does not have, after checking
+// unknown returns the changes that the document does not have, after checking
 // that they can follow it in this order.
-func (d *Document) fresh(changes []Change) (all []fresh, err error) {
+func (d *Document) unknown(changes []Change) (all []admitted, err error) {
 	ahead := newHistory(d.history)
 	for i := range changes {
 		c := &changes[i]
@@ -135,7 +135,7 @@ func (d *Document) fresh(changes []Change) (all []fresh, err error) {
 			return nil, fmt.Errorf("apply change %s of %x: %w", c.Hash, c.Actor, err)
 		}
 		ahead.add(c, sites)
-		all = append(all, fresh{c, sites})
+		all = append(all, admitted{c, sites})
 	}
 	return all, nil
 }

@@ -41,7 +41,8 @@ type Document struct {
 	actors  map[Writer]struct{} // of all changes
 	history *history
 	saved   []byte   // what Automerge saved; empty for nothing
-	since   [][]byte // what came after that, uncompressed
+	packs   [][]byte // what came after that, as it was stored
+	fresh   []Change // and what came after that
 	edits   uint64   // grows with everything that changes the document
 	broken  error
 }
@@ -59,7 +60,7 @@ func NewDocument(w Writer) *Document {
 // empty document. The bytes must come
 // from this device or from someone it trusts like itself: that what the operations of
 // saved refer to is there is not checked again.
-func LoadDocument(saved []byte, w Writer, since ...[]byte) (*Document, error) {
+func LoadDocument(saved []byte, w Writer, packs ...[]byte) (*Document, error) {
 	d := NewDocument(w)
 	if len(saved) > 0 {
 		changes, err := readSaved(saved)
@@ -71,9 +72,9 @@ func LoadDocument(saved []byte, w Writer, since ...[]byte) (*Document, error) {
 		}
 	}
 	d.saved = saved
-	for _, raw := range since {
-		if err := d.follow(raw); err != nil {
-			return nil, fmt.Errorf("load document: a change since it was saved: %w", err)
+	for _, p := range packs {
+		if err := d.follow(p); err != nil {
+			return nil, fmt.Errorf("load document: changes since it was saved: %w", err)
 		}
 	}
 	d.heads = d.history.heads()
@@ -82,21 +83,25 @@ func LoadDocument(saved []byte, w Writer, since ...[]byte) (*Document, error) {
 	return d, nil
 }
 
-// follow takes a change of a document that is being loaded.
-func (d *Document) follow(raw []byte) error {
-	c, err := change.Parse(raw)
+// follow takes a pack of a document that is being loaded.
+func (d *Document) follow(pack []byte) error {
+	changes, err := unpack(pack, d.At)
 	if err != nil {
 		return err
 	}
-	if _, known := d.history.known[c.Hash]; known {
-		return fmt.Errorf("change %s is there twice", c.Hash)
+	for i := range changes {
+		c := &changes[i]
+		if last := d.history.of(c.Actor); c.Seq != last.seq+1 {
+			return fmt.Errorf("change %d of %s behind number %d", c.Seq, Writer(c.Actor), last.seq)
+		}
+		for _, dep := range c.Deps {
+			if _, known := d.history.known[dep]; !known {
+				return fmt.Errorf("change %d of %s: dependency %s: %w", c.Seq, Writer(c.Actor), dep, ErrMissing)
+			}
+		}
+		d.take(c, sitesOf(c))
 	}
-	sites, err := d.history.admits(&c)
-	if err != nil {
-		return err
-	}
-	d.take(&c, sites)
-	d.since = append(d.since, raw)
+	d.packs = append(d.packs, pack)
 	return nil
 }
 
@@ -118,10 +123,6 @@ func (d *Document) note(c *Change, sites []site) {
 	d.actors[c.Actor] = struct{}{}
 	d.lastOp = max(d.lastOp, c.LastOp())
 }
-
-// Stored returns the document as it can be kept: what Save returned last, and the
-// changes since then, one by one and in causal order. Both belong to the document.
-func (d *Document) Stored() (saved []byte, since [][]byte) { return d.saved, d.since }
 
 // Heads returns the hashes of the changes that no other change depends on,
 // sorted. The caller owns the slice.
@@ -213,14 +214,11 @@ func (d *Document) Changes() ([]Change, error) {
 			return nil, fmt.Errorf("read the history: %w", err)
 		}
 	}
-	for _, raw := range d.since {
-		c, err := change.Parse(raw)
-		if err != nil {
-			return nil, fmt.Errorf("read the history: %w", err)
-		}
-		all = append(all, c)
+	since, err := d.sinceSaved()
+	if err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
 	}
-	return all, nil
+	return append(all, since...), nil
 }
 
 // ChangesBy returns all changes of a writer that the document has, in their order.

@@ -158,7 +158,7 @@ func (e *Edit) Commit() (*Change, error) {
 		return nil, d.fail("commit", err)
 	}
 	d.note(c, sitesOf(c))
-	d.heads, d.since, d.lastN = []Hash{c.Hash}, append(d.since, c.Plain()), e.lastN
+	d.heads, d.fresh, d.lastN = []Hash{c.Hash}, append(d.fresh, *c), e.lastN
 	d.content.adopt(e.over)
 	return c, nil
 }

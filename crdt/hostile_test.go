@@ -64,14 +64,14 @@ func TestSilenceOfTheCoreIsNoticed(t *testing.T) {
 	b := newDocument(t, 2)
 	apply(t, b, c)
 	before := show(b)
-	b.since[0] = write(t, reload(t, a, 1), 0, setName("2")).Plain() // whose dependency is missing
+	b.fresh[0] = *write(t, reload(t, a, 1), 0, setName("2")) // whose dependency is missing
 	if _, err := b.Save(); err == nil {
 		t.Fatal("the core has not got the change, and Save said nothing")
 	}
-	if saved, since := b.Stored(); len(saved) != 0 || len(since) != 1 || show(b) != before {
-		t.Errorf("after Save failed: %x, %x, %s", saved, since, show(b))
+	if len(b.saved) != 0 || len(b.fresh) != 1 || show(b) != before {
+		t.Errorf("after Save failed: %x, %v, %s", b.saved, b.fresh, show(b))
 	}
-	b.since[0] = c.Plain()
+	b.fresh[0] = *c
 	if again := reload(t, b, 3); show(again) != before {
 		t.Errorf("%s, want %s", show(again), before)
 	}

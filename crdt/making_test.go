@@ -3,6 +3,7 @@ package crdt
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -131,7 +132,7 @@ func randomWriteWithoutTexts(t *rapid.T) func(*Edit) error {
 func TestStoredComesBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d, other := newDocument(t, 1), newDocument(t, 2)
-		for i := range rapid.IntRange(1, 15).Draw(t, "steps") {
+		for i := range rapid.IntRange(1, 40).Draw(t, "steps") {
 			switch rapid.IntRange(0, 5).Draw(t, "step") {
 			case 0:
 				saveOf(t, d)
@@ -143,13 +144,19 @@ func TestStoredComesBack(t *testing.T) {
 			default:
 				write(t, d, int64(i), randomWrite(t))
 			}
-			saved, since := d.Stored()
-			if len(saved) == 0 && len(since) == 0 {
+			if rapid.Bool().Draw(t, "later") {
 				continue
 			}
-			again, err := LoadDocument(saved, d.writer, since...)
+			saved, packs, err := d.Stored()
 			if err != nil {
 				t.Fatal(err)
+			}
+			again, err := LoadDocument(saved, d.writer, packs...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(packs) > manyPacks+2*i {
+				t.Fatalf("%d packs", len(packs))
 			}
 			if show(again) != show(d) || fmt.Sprint(again.heads, again.lastN, again.lastOp) != fmt.Sprint(d.heads, d.lastN, d.lastOp) {
 				t.Fatalf("%s\n%s", show(again), show(d))
@@ -165,18 +172,30 @@ func TestStoredComesBack(t *testing.T) {
 // TestStoredRefuses: changes that do not follow what was saved.
 func TestStoredRefuses(t *testing.T) {
 	d := newDocument(t, 1)
-	one, two := write(t, d, 0, setName("1")), write(t, d, 0, setName("2"))
-	cut := two.Raw[:len(two.Raw)-1]
-	for name, since := range map[string][][]byte{
-		"a gap": {two.Raw}, "twice": {one.Raw, one.Raw}, "cut": {one.Raw, cut},
-		"order": {two.Raw, one.Raw}, "no change": {{}},
+	var packs [][]byte
+	for _, s := range []string{"1", "2"} {
+		write(t, d, 0, setName(s))
+		_, all, err := d.Stored()
+		if err != nil || len(all) != len(packs)+1 {
+			t.Fatal(all, err)
+		}
+		packs = all
+	}
+	one, two := packs[0], packs[1]
+	for name, packs := range map[string][][]byte{
+		"a gap": {two}, "twice": {one, one}, "cut": {one, two[:len(two)-1]}, "order": {two, one}, "nothing": {{}},
+		"longer": {append(slices.Clone(one), 0)}, "an unknown kind": {append([]byte{7}, one[1:]...)}, "a writer alone": {one[:17]},
+		"of another writer": {append([]byte{packElided, 9}, one[2:]...), two},
 	} {
-		if _, err := LoadDocument(nil, Writer{1}, since...); err == nil {
+		if _, err := LoadDocument(nil, Writer{1}, packs...); err == nil {
 			t.Errorf("%s loads", name)
 		}
 	}
+	if again, err := LoadDocument(nil, Writer{1}, one, two); err != nil || show(again) != show(d) {
+		t.Errorf("%v", err)
+	}
 	saved := saveOf(t, d)
-	if _, err := LoadDocument(saved, Writer{1}, two.Raw); err == nil {
+	if _, err := LoadDocument(saved, Writer{1}, two); err == nil {
 		t.Error("a change that was saved loads once more")
 	}
 }

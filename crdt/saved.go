@@ -19,7 +19,7 @@ func (d *Document) Save() ([]byte, error) {
 	if d.broken != nil {
 		return nil, d.broken
 	}
-	if len(d.since) == 0 && len(d.saved) > 0 {
+	if len(d.packs)+len(d.fresh) == 0 && len(d.saved) > 0 {
 		return d.saved, nil
 	}
 	core, err := d.inCore()
@@ -37,7 +37,7 @@ func (d *Document) Save() ([]byte, error) {
 	if err := d.hasJust(changes); err != nil {
 		return nil, fmt.Errorf("save document: read again: %w", err)
 	}
-	d.saved, d.since = saved, nil
+	d.saved, d.packs, d.fresh = saved, nil, nil
 	return saved, nil
 }
 
@@ -50,12 +50,15 @@ func (d *Document) inCore() (*automerge.Doc, error) {
 			return nil, err
 		}
 	}
-	if len(d.since) > 0 {
-		if err := core.LoadIncremental(slices.Concat(d.since...)); err != nil {
-			return nil, err
-		}
+	since, err := d.sinceSaved()
+	if err != nil || len(since) == 0 {
+		return core, err
 	}
-	return core, nil
+	var raw []byte
+	for i := range since {
+		raw = append(raw, since[i].Plain()...)
+	}
+	return core, core.LoadIncremental(raw)
 }
 
 // hasJust checks that these are the changes of the document.

@@ -43,11 +43,11 @@ func BenchmarkSaved(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		var raw [][]byte
 		changes, err := d.Changes()
-		for i := range changes {
-			raw = append(raw, changes[i].Raw)
+		if err != nil {
+			b.Fatal(err)
 		}
+		packs, err := d.pack(changes)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -57,8 +57,9 @@ func BenchmarkSaved(b *testing.B) {
 		}{
 			{"ParseSaved", func() error { _, err := change.ParseSaved(saved); return err }},
 			{"LoadDocument", func() error { _, err := LoadDocument(saved, Writer{1}); return err }},
-			{"LoadDocumentSince", func() error { _, err := LoadDocument(nil, Writer{1}, raw...); return err }},
-			{"Save", func() error { d.saved, d.since = nil, raw; _, err := d.Save(); return err }},
+			{"LoadDocumentSince", func() error { _, err := LoadDocument(nil, Writer{1}, packs...); return err }},
+			{"Stored", func() error { d.packs, d.fresh = nil, changes; _, _, err := d.Stored(); return err }},
+			{"Save", func() error { d.saved, d.packs, d.fresh = nil, packs, nil; _, err := d.Save(); return err }},
 			{"readSavedOfCore", func() error { _, err := changesOfCore(saved); return err }},
 		} {
 			b.Run(fmt.Sprintf("%s/%d", way.name, n), func(b *testing.B) {

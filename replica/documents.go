@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -23,17 +22,16 @@ const (
 )
 
 // A document is not saved anew with every change: that takes Automerge as long as
-// reading all of it. Its record grows by the changes, and is made small again when they
-// outgrow what was saved, when the document leaves the memory, and when the device is
-// idle.
+// reading all of it. Its record grows by packs of changes, and Automerge saves it when
+// these outgrow what was saved before, or when the device rests.
 const (
-	maxSince   = 2 << 10 // bytes of changes that a record holds, and twice what was saved
-	looseSince = 512     // from which on the record of a document that rests is made small
+	maxSince   = 2 << 10 // bytes of packs that a record holds, and twice what was saved
+	looseSince = 256     // from which on a document is saved when the device rests
 	tidyPart   = 64      // documents that are, in one group
 )
 
 // weigh estimates the memory of a document from the size of its record.
-func weigh(saved []byte, since int) int { return 5<<10 + 40*len(saved) + 4*since }
+func weigh(saved []byte, since int) int { return 4<<10 + 24*(len(saved)+since) }
 
 // document is one document in memory. It is owned by the loop.
 type document struct {
@@ -44,21 +42,6 @@ type document struct {
 	dirty bool     // differs from its record
 	stuck bool     // Automerge does not save it, and that was said
 	bytes int      // of memory, as weigh has it of its record
-}
-
-// since returns how many bytes of changes its record holds beside what was saved.
-func (d *document) since() (n int) {
-	_, since := d.doc.Stored()
-	for _, raw := range since {
-		n += len(raw)
-	}
-	return n
-}
-
-// outgrown says whether they are more than they should be.
-func (d *document) outgrown() bool {
-	saved, _ := d.doc.Stored()
-	return d.since() > maxSince+2*len(saved)
 }
 
 // documents are the documents in memory. During a group, a document that is
@@ -166,7 +149,7 @@ func (d *documents) load(ref account.Ref, id account.DocumentID) (*document, err
 		return d.repair(ref, id, fmt.Errorf("%w: %w", store.ErrDamaged, err))
 	}
 	doc := &document{ref: ref, id: id, doc: loaded, leaf: rec.Leaf}
-	doc.bytes = weigh(rec.Saved, doc.since())
+	doc.bytes = weigh(rec.Saved, loaded.Since())
 	d.noteLoose(doc)
 	return doc, nil
 }
@@ -190,8 +173,8 @@ func (d *documents) replace(ref account.Ref) (*document, error) {
 
 // evicted is called by the cache, with the document that makes room.
 func (d *documents) evicted(id account.DocumentID, doc *document) {
-	if doc.dirty || d.loose[id] != nil {
-		if err := d.flush(doc, looseSince); err != nil && d.err == nil {
+	if doc.dirty {
+		if err := d.flush(doc, false); err != nil && d.err == nil {
 			d.err = err
 		}
 	}
@@ -199,20 +182,24 @@ func (d *documents) evicted(id account.DocumentID, doc *document) {
 	d.bytes -= doc.bytes
 }
 
-// flush writes a dirty document, its index entry and its leaf. Its record is made small
-// if it holds more than so many bytes of changes.
-func (d *documents) flush(doc *document, most int) error {
-	if doc.outgrown() || doc.since() > most {
+// flush writes a dirty document, its index entry and its leaf, and saves it if it has
+// to be or is to be.
+func (d *documents) flush(doc *document, save bool) error {
+	saved, packs, err := doc.doc.Stored()
+	if err == nil && (save || doc.doc.Since() > maxSince+2*len(saved)) {
 		d.compact(doc)
+		saved, packs, err = doc.doc.Stored()
 	}
-	saved, since := doc.doc.Stored()
+	if err != nil {
+		return fmt.Errorf("%s %q: %w", doc.ref.Kind, doc.ref.Entity, err)
+	}
 	leaf := leafOf(doc.id, doc.doc.Heads())
 	d.prints.replace(doc.id, doc.leaf, leaf)
 	doc.leaf, doc.dirty = leaf, false
 	d.bytes -= doc.bytes
-	doc.bytes = weigh(saved, doc.since())
+	doc.bytes = weigh(saved, doc.doc.Since())
 	d.bytes += doc.bytes
-	rec := &docRecord{Kind: uint8(doc.ref.Kind), Entity: doc.ref.Entity, Leaf: leaf, Saved: saved, Since: slices.Clone(since)}
+	rec := &docRecord{Kind: uint8(doc.ref.Kind), Entity: doc.ref.Entity, Leaf: leaf, Saved: saved, Packs: packs}
 	d.saved[doc.id] = rec
 	d.batch.Put(tableDocs, doc.id[:], encode(rec))
 	d.views.write(d.batch, doc)
@@ -220,7 +207,7 @@ func (d *documents) flush(doc *document, most int) error {
 	return nil
 }
 
-// compact lets Automerge save a document. What it does not save is kept as its changes.
+// compact lets Automerge save a document. What it does not save stays as it is kept.
 func (d *documents) compact(doc *document) {
 	if doc.stuck || !d.risk(doc.id) {
 		return
@@ -235,7 +222,7 @@ func (d *documents) compact(doc *document) {
 
 // noteLoose notes whether the record of a document is to be made small.
 func (d *documents) noteLoose(doc *document) {
-	if doc.since() > looseSince && !doc.stuck {
+	if doc.doc.Since() > looseSince && !doc.stuck {
 		d.loose[doc.id] = doc
 	} else {
 		delete(d.loose, doc.id)
@@ -250,7 +237,7 @@ func (d *documents) tidyUp() error {
 			return nil
 		}
 		doc := d.loose[id]
-		if err := d.flush(doc, 0); err != nil {
+		if err := d.flush(doc, true); err != nil {
 			return err
 		}
 		delete(d.loose, id) // also if it may not be made small
@@ -263,7 +250,7 @@ func (d *documents) tidyUp() error {
 func (d *documents) finish() error {
 	for _, doc := range d.open.Values() {
 		if doc.dirty {
-			if err := d.flush(doc, math.MaxInt); err != nil {
+			if err := d.flush(doc, false); err != nil {
 				return err
 			}
 		}

@@ -150,19 +150,19 @@ func (p *pendingRecord) change(w encryption.WriterID) (localChange, error) {
 	return c, nil
 }
 
-// docRecord is a document with what it is about: what Automerge saved, and the changes
-// since then. Leaf is its part of the fingerprint.
+// docRecord is a document with what it is about: what Automerge saved, and packs of the
+// changes since then. Leaf is its part of the fingerprint.
 type docRecord struct {
 	_      struct{} `cbor:",toarray"`
 	Kind   uint8
 	Entity string
 	Leaf   [32]byte
 	Saved  []byte
-	Since  [][]byte
+	Packs  [][]byte
 }
 
 func (r *docRecord) load(w crdt.Writer) (*crdt.Document, error) {
-	return crdt.LoadDocument(r.Saved, w, r.Since...)
+	return crdt.LoadDocument(r.Saved, w, r.Packs...)
 }
 
 func (r *docRecord) ref() account.Ref {

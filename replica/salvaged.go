@@ -205,8 +205,11 @@ func (l *loop) withKept(d *keptDocument) (*crdt.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	saved, since := doc.doc.Stored()
-	own, err := crdt.LoadDocument(saved, d.writer, since...)
+	saved, packs, err := doc.doc.Stored()
+	if err != nil {
+		return nil, err
+	}
+	own, err := crdt.LoadDocument(saved, d.writer, packs...)
 	if err != nil {
 		return nil, err
 	}

@@ -77,36 +77,46 @@ func (l *loop) part(want *wire.Want) (*wire.Part, error) {
 // makeWhole lets Automerge save a document that is to be sent.
 func (l *loop) makeWhole(s *wire.Saved) error {
 	ref := account.Ref{Kind: account.Kind(s.Kind), Entity: s.Entity}
-	if len(s.Since) == 0 {
+	if s.Changes == nil {
 		return nil
 	}
 	if !l.risk(ref.ID(l.docs.account)) {
 		return fmt.Errorf("%s: it is kept as its changes", ref)
 	}
-	doc, err := crdt.LoadDocument(s.Doc, l.docs.writer, s.Since...)
+	doc := crdt.NewDocument(l.docs.writer)
+	_, err := doc.Apply(s.Changes)
 	if err == nil {
 		s.Doc, err = doc.Save()
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", ref, err)
 	}
-	s.Since = nil
+	s.Changes = nil
 	return nil
 }
 
 // sent returns a document as it is sent.
-func (r *docRecord) sent() wire.Saved {
-	return wire.Saved{Kind: r.Kind, Entity: r.Entity, Doc: r.Saved, Since: r.Since}
+func (r *docRecord) sent(w crdt.Writer) (wire.Saved, error) {
+	s := wire.Saved{Kind: r.Kind, Entity: r.Entity, Doc: r.Saved}
+	if len(r.Packs) == 0 {
+		return s, nil
+	}
+	doc, err := r.load(w)
+	if err != nil {
+		return s, err
+	}
+	s.Doc = nil
+	s.Changes, err = doc.Changes()
+	return s, err
 }
 
-// size is about what Automerge would save of it, in bytes: a change takes a sixth of
-// itself.
+// size is about what Automerge would save of it, in bytes.
 func (r *docRecord) size() int {
-	n := 0
-	for _, raw := range r.Since {
-		n += len(raw)
+	n := len(r.Saved)
+	for _, p := range r.Packs {
+		n += len(p)
 	}
-	return len(r.Saved) + n/6
+	return n
 }
 
 // savedAfter returns the documents behind p.Last, in the order of ids. All of them
@@ -125,7 +135,11 @@ func (l *loop) savedAfter(p *wire.Part) (docs []wire.Saved, err error) {
 		if err := cbor.Unmarshal(value, &rec); err != nil || len(key) != 16 {
 			return &store.DamagedError{Table: tableDocs, Key: bytes.Clone(key), Err: err}
 		}
-		docs = append(docs, rec.sent())
+		saved, err := rec.sent(l.docs.writer)
+		if err != nil {
+			return &store.DamagedError{Table: tableDocs, Key: bytes.Clone(key), Err: err}
+		}
+		docs = append(docs, saved)
 		size += rec.size() + len(rec.Entity)
 		copy(p.Last[:], key)
 		return nil
@@ -145,7 +159,9 @@ func (l *loop) savedOf(ids [][16]byte) (docs []wire.Saved, err error) {
 		if size += rec.size(); !found || err != nil || size > wire.MaxSaved {
 			continue
 		}
-		docs = append(docs, rec.sent())
+		if saved, err := rec.sent(l.docs.writer); err == nil {
+			docs = append(docs, saved)
+		}
 	}
 	return docs, nil
 }

@@ -16,7 +16,7 @@ import (
 // writer, over all documents.
 
 // ErrNotWhole says that a document has to be saved before it can be packed.
-var ErrNotWhole = errors.New("a document with changes since it was saved")
+var ErrNotWhole = errors.New("a document that is not saved")
 
 // Naming returns what both ends know of a writer's runs.
 type Naming func(writer [16]byte) change.Context
@@ -39,32 +39,18 @@ type writerRun struct {
 // Parse returns the changes of the document in causal order. Errors as of
 // change.ParseSaved.
 func (d *Saved) Parse() ([]change.Change, error) {
-	if d.changes != nil {
-		return d.changes, nil
+	if d.Changes != nil {
+		return d.Changes, nil
 	}
-	var all []change.Change
-	if len(d.Doc) > 0 || len(d.Since) == 0 {
-		var err error
-		if all, err = change.ParseSaved(d.Doc); err != nil {
-			return nil, err
-		}
-	}
-	for _, raw := range d.Since {
-		c, err := change.Parse(raw)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, c)
-	}
-	return all, nil
+	return change.ParseSaved(d.Doc)
 }
 
 // ElideSaved packs documents for a Part: without what a reader who knows the naming
 // can make again, or as EncodeSaved does if that is shorter or nothing can be left
 // out. The error wraps ErrMalformed for what DecodeSaved would refuse, and
-// ErrNotWhole if nothing can be left out of a document that has changes since.
+// ErrNotWhole if nothing can be left out of a document without Doc.
 func ElideSaved(docs []Saved, naming Naming) ([]byte, error) {
-	if slices.ContainsFunc(docs, func(d Saved) bool { return len(d.Since) > 0 }) {
+	if slices.ContainsFunc(docs, func(d Saved) bool { return d.Changes != nil }) {
 		e, err := elideSaved(docs, naming)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrNotWhole, err)
@@ -183,7 +169,7 @@ func (r *writerRun) restore(docs []Saved, naming Naming, room int) (int, error) 
 		for _, c := range changes[i] {
 			room -= len(c.Raw)
 		}
-		docs[at].changes = append(docs[at].changes, changes[i]...)
+		docs[at].Changes = append(docs[at].Changes, changes[i]...)
 	}
 	return max(room, 0), nil
 }
@@ -192,24 +178,24 @@ func (r *writerRun) restore(docs []Saved, naming Naming, room int) (int, error) 
 // that it depends on stands before it, those of one writer as they follow.
 func (d *Saved) order() error {
 	waiting := make(map[change.Hash][]int) // by a dependency that is missing
-	placed := make(map[change.Hash]bool, len(d.changes))
-	ordered := make([]change.Change, 0, len(d.changes))
+	placed := make(map[change.Hash]bool, len(d.Changes))
+	ordered := make([]change.Change, 0, len(d.Changes))
 	var place func(i int)
 	ready := make([]int, 0, 8)
 	place = func(i int) {
-		for _, dep := range d.changes[i].Deps {
+		for _, dep := range d.Changes[i].Deps {
 			if !placed[dep] {
 				waiting[dep] = append(waiting[dep], i)
 				return
 			}
 		}
-		c := d.changes[i]
+		c := d.Changes[i]
 		placed[c.Hash] = true
 		ordered = append(ordered, c)
 		ready = append(ready, waiting[c.Hash]...)
 		delete(waiting, c.Hash)
 	}
-	for i := range d.changes {
+	for i := range d.Changes {
 		place(i)
 		for len(ready) > 0 {
 			next := ready[0]
@@ -217,9 +203,9 @@ func (d *Saved) order() error {
 			place(next)
 		}
 	}
-	if len(ordered) != len(d.changes) {
+	if len(ordered) != len(d.Changes) {
 		return malformed("changes of %q without what they depend on", d.Entity)
 	}
-	d.changes = ordered
+	d.Changes = ordered
 	return nil
 }

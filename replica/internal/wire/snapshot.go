@@ -47,9 +47,9 @@ type Saved struct {
 	Kind   uint8
 	Entity string
 	Doc    []byte
-	Since  [][]byte // changes behind those of Doc, of one that is to be elided
 
-	changes []change.Change // of a document that came elided
+	// Changes are all changes of a document that comes elided, or is to, without Doc.
+	Changes []change.Change
 }
 
 // savedRecord is how a Saved is encoded.
@@ -177,7 +177,7 @@ func checkSaved(docs []Saved) error {
 		return malformed("part of %d documents", len(docs))
 	}
 	for i, d := range docs {
-		if d.Kind == 0 || len(d.Entity) > MaxEntity || !utf8.ValidString(d.Entity) || len(d.Doc)+len(d.changes) == 0 || len(d.Doc) > MaxSaved {
+		if d.Kind == 0 || len(d.Entity) > MaxEntity || !utf8.ValidString(d.Entity) || len(d.Doc)+len(d.Changes) == 0 || len(d.Doc) > MaxSaved {
 			return malformed("document %d of a part", i)
 		}
 	}

@@ -1,0 +1,124 @@
+package crdt
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/starling-sync/starling/crdt/change"
+)
+
+// What came since a document was saved is kept in packs: of changes that one writer
+// made one after the other what package change cannot make again, with the writer in
+// front; of a change that cannot be elided all of it. Packs are in causal order, and
+// each refers by number to what is before it.
+const (
+	packWhole  = 0 // a change chunk
+	packElided = 1 // a writer, and a run
+)
+
+// manyPacks is how many packs are made one again, where writers allow it.
+const manyPacks = 16
+
+var errPack = errors.New("malformed pack of changes")
+
+// pack returns the packs of changes that follow one another.
+func (d *Document) pack(changes []Change) (packs [][]byte, err error) {
+	for len(changes) > 0 {
+		n := 1
+		for n < len(changes) && changes[n].Actor == changes[0].Actor {
+			n++
+		}
+		run := changes[:n]
+		changes = changes[n:]
+		elided, err := change.Elide(elisionOf(run[0].Actor), [][]Change{run}, d.placesOf(run))
+		switch {
+		case errors.Is(err, change.ErrNotElidable):
+			for i := range run {
+				packs = append(packs, append([]byte{packWhole}, run[i].Raw...))
+			}
+		case err != nil:
+			return nil, err
+		default:
+			packs = append(packs, slices.Concat([]byte{packElided}, run[0].Actor[:], elided))
+		}
+	}
+	return packs, nil
+}
+
+func elisionOf(w Writer) change.Context { return change.Context{Actor: w, Suffix: "/" + w.String()} }
+
+// placesOf names what changes depend on.
+func (d *Document) placesOf(changes []Change) map[Hash]change.Place {
+	places := map[Hash]change.Place{}
+	for i := range changes {
+		for _, dep := range changes[i].Deps {
+			if p, ok := d.history.known[dep]; ok {
+				places[dep] = change.Place{Actor: p.writer, Seq: p.seq}
+			}
+		}
+	}
+	return places
+}
+
+// unpack returns the changes of a pack. Known are those before it.
+func unpack(pack []byte, known func(change.Place) (Hash, bool)) ([]Change, error) {
+	switch {
+	case len(pack) > 1 && pack[0] == packWhole:
+		c, err := change.Parse(pack[1:])
+		return []Change{c}, err
+	case len(pack) > 1+len(Writer{}) && pack[0] == packElided:
+		w := Writer(pack[1 : 1+len(Writer{})])
+		runs, err := change.Open(elisionOf(w), pack[1+len(Writer{}):], change.MaxSavedRestored)
+		if err != nil {
+			return nil, err
+		}
+		if len(runs) != 1 {
+			return nil, fmt.Errorf("%w: of %d documents", errPack, len(runs))
+		}
+		return runs[0].Changes(known)
+	default:
+		return nil, errPack
+	}
+}
+
+// sinceSaved returns the changes since the document was saved, in causal order.
+func (d *Document) sinceSaved() (all []Change, err error) {
+	for _, p := range d.packs {
+		changes, err := unpack(p, d.At)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, changes...)
+	}
+	return append(all, d.fresh...), nil
+}
+
+// Stored returns the document as it can be kept: what Save returned last, and packs of
+// the changes since then. The packs are the caller's.
+func (d *Document) Stored() (saved []byte, packs [][]byte, err error) {
+	if d.broken != nil {
+		return nil, nil, d.broken
+	}
+	changes, kept := d.fresh, d.packs
+	if len(kept) >= manyPacks {
+		if changes, err = d.sinceSaved(); err != nil {
+			return nil, nil, fmt.Errorf("store document: %w", err)
+		}
+		kept = nil
+	}
+	made, err := d.pack(changes)
+	if err != nil {
+		return nil, nil, fmt.Errorf("store document: %w", err)
+	}
+	d.packs, d.fresh = append(slices.Clip(kept), made...), nil
+	return d.saved, slices.Clone(d.packs), nil
+}
+
+// Since returns how many bytes the packs take that Stored returned last.
+func (d *Document) Since() (n int) {
+	for _, p := range d.packs {
+		n += len(p)
+	}
+	return n
+}

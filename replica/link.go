@@ -25,10 +25,11 @@ type link struct {
 	conn io.ReadWriteCloser // nil when the replica is driven by hand
 
 	mu     sync.Mutex
-	cond   sync.Cond // on mu; signalled when outbox or closed changes
-	outbox []byte    // guarded by mu: encoded frames
-	closed bool      // guarded by mu
-	ending bool      // guarded by mu: nothing more is sent
+	cond   sync.Cond   // on mu; signalled when outbox or closed changes
+	outbox []byte      // guarded by mu: encoded frames
+	framer wire.Framer // guarded by mu
+	closed bool        // guarded by mu
+	ending bool        // guarded by mu: nothing more is sent
 }
 
 func newLink(id core.SessionID, conn io.ReadWriteCloser, peer encryption.Peer) *link {
@@ -44,7 +45,7 @@ func (l *link) send(m wire.Message) error {
 	if l.closed || l.ending {
 		return nil
 	}
-	out, err := wire.AppendFrame(l.outbox, m)
+	out, err := l.frame(m)
 	if err != nil {
 		return err
 	}
@@ -54,6 +55,15 @@ func (l *link) send(m wire.Message) error {
 	l.outbox = out
 	l.cond.Signal()
 	return nil
+}
+
+// frame appends the frame of m to what waits. Whoever drives a replica by hand reads
+// each frame by itself.
+func (l *link) frame(m wire.Message) ([]byte, error) {
+	if l.conn == nil {
+		return wire.AppendFrame(l.outbox, m)
+	}
+	return l.framer.Append(l.outbox, m)
 }
 
 // close ends both goroutines. It is idempotent.

@@ -60,6 +60,27 @@ func (l *loop) loadBase(ledger *core.Ledger) error {
 	if err != nil && !errors.Is(err, store.ErrDamaged) {
 		return fmt.Errorf("load what others have: %w", err)
 	}
+	return l.loadCommon(ledger)
+}
+
+// loadCommon tells the ledger what it had in common with others. What cannot be read
+// is told in full when they meet.
+func (l *loop) loadCommon(ledger *core.Ledger) error {
+	err := l.config.Store.Scan(tableCommon, nil, nil, func(key, value []byte) error {
+		var rec commonRecord
+		if err := cbor.Unmarshal(value, &rec); err != nil || len(key) != 16 {
+			return nil
+		}
+		c := core.Common{Digest: rec.Digest, Roster: rec.Roster, Frontier: make(map[encryption.WriterID]uint64, len(rec.Frontier))}
+		for w, seq := range rec.Frontier { // order-free: a map is filled
+			c.Frontier[w] = seq
+		}
+		ledger.RememberCommon(encryption.DeviceID(key), c)
+		return nil
+	})
+	if err != nil && !errors.Is(err, store.ErrDamaged) {
+		return fmt.Errorf("load what is in common with others: %w", err)
+	}
 	return nil
 }
 
@@ -67,6 +88,13 @@ func (l *loop) loadBase(ledger *core.Ledger) error {
 func (l *loop) putHolds(b *store.Batch) {
 	for d, holds := range l.core.News() { // order-free: each device has a record
 		b.Put(tableHolds, d[:], encode(announcedRecord(holds)))
+	}
+	for d, c := range l.core.CommonNews() { // order-free: each device has a record
+		if c == nil {
+			b.Delete(tableCommon, d[:])
+			continue
+		}
+		b.Put(tableCommon, d[:], encode(commonRecord{Digest: c.Digest, Roster: c.Roster, Frontier: announcedRecord(c.Frontier)}))
 	}
 }
 

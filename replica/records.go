@@ -28,6 +28,7 @@ const (
 	tableEpochs  store.Table = 10 // SHA-256 → epoch record or rewrap
 	tableKeys    store.Table = 11 // number → exported HPKE key of this device, oldest first
 	tableHolds   store.Table = 12 // device → writer → number; what that device is known to have
+	tableCommon  store.Table = 16 // device → commonRecord; what both had when they were last known to be equal
 )
 
 // The keys of tableMeta.
@@ -80,6 +81,14 @@ func (r *baseRecord) chains() map[encryption.WriterID]encryption.Chain {
 		chains[w] = c.chain()
 	}
 	return chains
+}
+
+// commonRecord is a core.Common. Nothing but bytes on the wire depends on it.
+type commonRecord struct {
+	_        struct{} `cbor:",toarray"`
+	Digest   [32]byte
+	Roster   [32]byte
+	Frontier map[[16]byte]uint64
 }
 
 type logRecord struct {

@@ -31,6 +31,7 @@ func (x *Exchange) Renew(a Author) {
 	x.author, x.rewound = a, false
 	clear(x.announced) // it has said of nothing yet that it has seen it
 	clear(x.proposed)
+	x.forgetCommon()
 	x.fetchNext() // what it has lost may be in an offer
 }
 
@@ -59,6 +60,7 @@ func (x *Exchange) rewind(from encryption.DeviceID, w encryption.WriterID, seq u
 		return
 	}
 	x.rewound = true
+	x.forgetCommon()
 	x.emit(Rewound{from, fmt.Errorf("device %s knows an envelope %d of this device that is not here", from, seq)})
 }
 

@@ -56,6 +56,7 @@ type safety struct {
 	facts    map[place]*fact
 	drafts   map[place]*fact // sealed and not durable
 	sent     map[*end]frontier
+	flights  map[*end]frontier // sent before the hello came
 	offers   map[*end]frontier
 	cuts     map[*host]*encryption.DeviceID // whose transfer was cut last, that of a host
 	seen     map[string]int                 // how often something rare came about
@@ -66,7 +67,7 @@ type safety struct {
 func newSafety(n *network) *safety {
 	return &safety{
 		net: n, facts: map[place]*fact{}, drafts: map[place]*fact{},
-		sent: map[*end]frontier{}, offers: map[*end]frontier{}, cuts: map[*host]*encryption.DeviceID{}, seen: map[string]int{},
+		sent: map[*end]frontier{}, flights: map[*end]frontier{}, offers: map[*end]frontier{}, cuts: map[*host]*encryption.DeviceID{}, seen: map[string]int{},
 	}
 }
 
@@ -193,6 +194,8 @@ func (s *safety) message(h *host, e *end, m wire.Message) {
 		if !maps.Equal(said, have) {
 			s.breach("%s claims another frontier than the durable one", h.name)
 		}
+	case *wire.Resume:
+		s.resumed(h, e, m)
 	case *wire.Ack:
 		for _, a := range m.Entries {
 			if a.Seq > have[a.Writer] {
@@ -221,6 +224,10 @@ func (s *safety) envelope(h *host, e *end, raw []byte) {
 	if s.sent[e] == nil {
 		s.sent[e] = frontier{}
 	}
+	if ss := h.x.sessions[e.id]; ss != nil && !ss.known {
+		s.flown(h, e, entry)
+		return
+	}
 	if s.sent[e][entry.Writer] >= entry.Seq {
 		s.breach("%s sends %s twice in a session", h.name, s.net.envelope(raw))
 	}
@@ -228,7 +235,7 @@ func (s *safety) envelope(h *host, e *end, raw []byte) {
 	if has[entry.Writer] >= entry.Seq {
 		s.seen["sent what the other end has"]++
 	}
-	for _, f := range []frontier{s.sent[e], s.offers[e]} {
+	for _, f := range []frontier{s.sent[e], s.flights[e], s.offers[e]} {
 		for w, seq := range f {
 			has[w] = max(has[w], seq)
 		}
@@ -262,8 +269,9 @@ func (s *safety) invariants() {
 		}
 		s.buffers(h)
 		for _, ss := range h.x.ordered() {
-			s.flights(h, ss)
-			if !ss.greeted && ss.offered != h.x.Digest() {
+			s.window(h, ss)
+			s.understood(h, ss)
+			if !ss.greeted && ss.offered.Digest != h.x.Digest() {
 				s.seen["digest moved before the hello came"]++
 			}
 		}
@@ -274,9 +282,9 @@ func (s *safety) invariants() {
 	}
 }
 
-// flights: the window is kept, or twice that with what was left to others and is not
+// window: it is kept, or twice that with what was left to others and is not
 // any more, and counted right.
-func (s *safety) flights(h *host, ss *session) {
+func (s *safety) window(h *host, ss *session) {
 	sum := 0
 	for _, f := range ss.unacked {
 		sum += f.size

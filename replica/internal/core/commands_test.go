@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/internal/wire"
@@ -68,6 +69,7 @@ func hostCommands() []command {
 			return nil
 		}),
 		onHost("show", "", (*scenario).show),
+		onHost("rotate", "", (*scenario).rotate),
 		onHost("shorten", "[KEEP]", (*scenario).shorten),
 		{"offers", "COUNT", 1, (*scenario).offers},
 		{"manual", "", 0, func(s *scenario, _ []string) error { s.auto = false; return nil }},
@@ -97,6 +99,15 @@ func (s *scenario) open(args []string) error {
 		s.add(name, identity(name, strings.Join(args, "")), "scenario")
 	}
 	return nil
+}
+
+// rotate begins a new epoch.
+func (s *scenario) rotate(h *host, _ []string) error {
+	op, record, err := h.id.PrepareEpoch(time.UnixMilli(1_700_000_000_000), h.random)
+	if err == nil {
+		h.admit(Admit{Ops: [][]byte{op}, Records: [][]byte{record}})
+	}
+	return err
 }
 
 // clone opens a second host on a copy of the first one's disk, as somebody

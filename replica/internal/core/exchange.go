@@ -56,6 +56,7 @@ func (x *Exchange) Step(ev Event) []Effect {
 	case Received:
 		if s := x.sessions[ev.Session]; s != nil {
 			x.received(s, ev.Message)
+			x.agree(s)
 		}
 	case Loaded:
 		if s := x.sessions[ev.Session]; s != nil {
@@ -113,22 +114,6 @@ func (x *Exchange) Greeted() bool {
 	return false
 }
 
-func (x *Exchange) connected(ev Connected) {
-	if err := x.apart(ev.Device); err != nil {
-		x.emit(Disconnect{Session: ev.Session, Reason: err})
-		return
-	}
-	s := newSession(ev.Session, ev.Device)
-	s.offered, s.roster = x.Digest(), x.roster
-	s.snapshot = map[encryption.WriterID]uint64{}
-	for _, w := range x.Writers() {
-		s.snapshot[w] = x.Seq(w)
-	}
-	x.sessions[s.id] = s
-	s.owed = x.backlog
-	x.emit(Send{s.id, &wire.Hello{Instance: x.author.instance(), Digest: s.offered, Backlog: x.backlog}})
-}
-
 func (x *Exchange) received(s *session, m wire.Message) {
 	if !s.inTurn(m) {
 		x.drop(s, fmt.Errorf("message of type %d out of turn", m.Type()))
@@ -136,9 +121,11 @@ func (x *Exchange) received(s *session, m wire.Message) {
 	}
 	switch m := m.(type) {
 	case *wire.Hello:
-		x.greeted(s, m)
+		x.greeted(s, m, nil)
+	case *wire.Resume:
+		x.greeted(s, &m.Hello, m)
 	case *wire.Frontier:
-		x.frontier(s, m)
+		x.holding(s, m.Members, nil, m.Entries)
 	case *wire.Members:
 		x.emit(Admit{Session: s.id, Ops: m.Ops})
 	case *wire.Epochs:
@@ -166,59 +153,6 @@ func (x *Exchange) received(s *session, m wire.Message) {
 func (x *Exchange) drop(s *session, reason error) {
 	delete(x.sessions, s.id)
 	x.emit(Disconnect{Session: s.id, Reason: reason})
-}
-
-// greeted compares the digests that crossed. Both sides compare the same
-// two, so both come to the same conclusion.
-func (x *Exchange) greeted(s *session, m *wire.Hello) {
-	s.greeted, s.backlog = true, m.Backlog
-	x.met(s.device, m.Instance)
-	if m.Digest == s.offered {
-		s.known, s.agreed = true, true
-		for w, seq := range s.snapshot { // order-free: each entry is learnt apart
-			x.learn(s, w, seq)
-			s.told[w] = seq
-		}
-		if s.roster != x.roster {
-			x.sendRoster(s, x.id.Ops(), x.id.EpochRecords())
-		}
-		x.nearbyChanged()
-		x.askMends(s)
-		x.pump(s)
-		x.emit(Progress{s.id})
-		return
-	}
-	s.roster = x.roster
-	f := &wire.Frontier{Members: s.roster}
-	for _, w := range x.Writers() {
-		c := x.durable[w]
-		f.Entries = append(f.Entries, wire.Entry{Writer: w, Seq: c.Seq, Head: c.Head})
-		s.told[w] = c.Seq
-	}
-	x.emit(Send{s.id, f})
-}
-
-func (x *Exchange) frontier(s *session, m *wire.Frontier) {
-	for _, e := range m.Entries {
-		w := encryption.WriterID(e.Writer)
-		if c := x.durable[w]; c.Seq == e.Seq && c.Head != e.Head {
-			x.dispute(s.device, w, e.Seq, errOther)
-		}
-		x.compareOwn(s.device, e)
-		x.learn(s, w, e.Seq)
-	}
-	s.known = true
-	s.empty = len(m.Entries) == 0 && x.total() >= x.limits.offerFrom
-	// The two digests that crossed decide, so that both come to the same
-	// conclusion, and whoever waits for the other's roster gets it.
-	s.agreed = m.Members == s.roster
-	if !s.agreed || s.roster != x.roster {
-		x.sendRoster(s, x.id.Ops(), x.id.EpochRecords())
-	}
-	x.nearbyChanged()
-	x.askMends(s)
-	x.pump(s)
-	x.emit(Progress{s.id})
 }
 
 // dispute stops the exchange of a writer's log with a device whose version
@@ -260,7 +194,9 @@ func (x *Exchange) duplicate(s *session, w encryption.WriterID, seq uint64) {
 		x.emit(s.acknowledge()...)
 		x.emit(Progress{s.id}) // it may be the last that was not known of it
 	}
-	x.twice = true
+	if seq > s.offered.Frontier[w] { // otherwise it was sent before this device had said what it has
+		x.twice = true
+	}
 	x.nearbyChanged()
 }
 
@@ -327,6 +263,10 @@ func (x *Exchange) pump(s *session) {
 }
 
 func (x *Exchange) loaded(s *session, ev Loaded) {
+	if !s.known {
+		x.takeOff(s, ev)
+		return
+	}
 	for _, w := range ev.Missing {
 		s.missing[w] = true
 	}
@@ -415,6 +355,7 @@ func (x *Exchange) committed() {
 		if s.known && len(entries)+len(adopted) > 0 {
 			x.emit(Progress{s.id})
 		}
+		x.agree(s)
 	}
 }
 

@@ -21,6 +21,7 @@ type disk struct {
 	base          map[encryption.WriterID]encryption.Chain // behind which it begins
 	docs          documents                                // what was applied
 	holds         map[encryption.DeviceID]map[encryption.WriterID]uint64
+	common        map[encryption.DeviceID]Common
 	chains        map[encryption.WriterID]encryption.Chain
 	announced     map[encryption.WriterID]uint64
 	edits, sealed uint64  // own edits: made, and put into envelopes
@@ -73,6 +74,9 @@ func (h *host) open() {
 	ledger.Pruned(h.disk.base)
 	for d, holds := range h.disk.holds {
 		ledger.Remember(d, holds)
+	}
+	for d, c := range h.disk.common {
+		ledger.RememberCommon(d, c)
 	}
 	h.x = New(h.id, ledger, h.author)
 	h.rewound, h.group, h.edits, h.ends = false, nil, 0, map[SessionID]*end{}
@@ -132,6 +136,14 @@ func (h *host) build() {
 		g.holds = map[encryption.DeviceID]map[encryption.WriterID]uint64{}
 	}
 	maps.Copy(g.holds, h.x.News())
+	if g.common = maps.Clone(g.common); g.common == nil {
+		g.common = map[encryption.DeviceID]Common{}
+	}
+	for d, c := range h.x.CommonNews() {
+		if delete(g.common, d); c != nil {
+			g.common[d] = *c
+		}
+	}
 	h.edits, h.group = 0, &g
 }
 
@@ -247,6 +259,9 @@ func (h *host) send(id SessionID, m wire.Message) {
 		panic(err)
 	}
 	e.peer.in = append(e.peer.in, frame)
+	if frame, err = e.framer.Append(nil, m); err != nil {
+		panic(err)
+	}
 	e.bytes += len(frame)
 	h.net.sum.Write(frame)
 }

@@ -21,11 +21,11 @@ const maxBuffered = 4 * window
 
 // limits are the bounds of an exchange, in bytes, and offerFrom.
 type limits struct {
-	window, load, buffered int
-	offerFrom              uint64
+	window, load, buffered, flight int
+	offerFrom                      uint64
 }
 
-func defaultLimits() limits { return limits{window, loadBytes, maxBuffered, offerFrom} }
+func defaultLimits() limits { return limits{window, loadBytes, maxBuffered, flightBytes, offerFrom} }
 
 // Entry is one envelope in a writer's log.
 type Entry struct {
@@ -67,6 +67,9 @@ type Ledger struct {
 	holds            map[encryption.DeviceID]map[encryption.WriterID]uint64 // what others are known to have
 	origins          map[encryption.WriterID]origin                         // where what is durable came from, in this process
 	heard            map[encryption.DeviceID]bool                           // of whom more is known than News has said
+	common           map[encryption.DeviceID]*Common                        // see agree
+	recommon         map[encryption.DeviceID]bool                           // whose is another than CommonNews has said
+	version          uint64                                                 // grows whenever the digest may be another
 	// announced is the frontier that the last own envelope named or implied,
 	// proposed the same including the group in the making.
 	announced, proposed map[encryption.WriterID]uint64
@@ -109,6 +112,8 @@ func NewLedger(id *encryption.Identity, chains map[encryption.WriterID]encryptio
 		holds:      map[encryption.DeviceID]map[encryption.WriterID]uint64{},
 		heard:      map[encryption.DeviceID]bool{},
 		origins:    map[encryption.WriterID]origin{},
+		common:     map[encryption.DeviceID]*Common{},
+		recommon:   map[encryption.DeviceID]bool{},
 		announced:  maps.Clone(announced),
 	}
 	if l.durable == nil {
@@ -373,6 +378,7 @@ func (l *Ledger) commit() (entries []Entry, adopted []encryption.WriterID) {
 	}
 	maps.Copy(l.durable, l.staged)
 	clear(l.staged)
+	l.version++
 	l.announced = maps.Clone(l.proposed)
 	entries, l.entries = l.entries, nil
 	return entries, adopted

@@ -54,7 +54,8 @@ type end struct {
 	peer   *end
 	in     [][]byte // frames on their way to it
 	closed bool
-	bytes  int  // sent from it
+	bytes  int // sent from it
+	framer wire.Framer
 	opened disk // of the host, when the stream began
 }
 
@@ -207,6 +208,18 @@ func (n *network) message(m wire.Message) string {
 			return "hello with backlog"
 		}
 		return "hello"
+	case *wire.Resume:
+		s := n.message(&m.Hello) + " with"
+		for _, e := range m.Entries {
+			s += " " + n.entry(e.Writer, e.Seq)
+		}
+		if len(m.Entries) == 0 {
+			s += " nothing"
+		}
+		if len(m.Members) > 0 {
+			s += " and another roster"
+		}
+		return s
 	case *wire.Frontier:
 		s := "frontier"
 		for _, e := range m.Entries {

@@ -9,10 +9,16 @@ import (
 type session struct {
 	id     SessionID
 	device encryption.DeviceID
-	// offered is the digest in our hello, snapshot what it was the digest of.
-	offered  [32]byte
-	snapshot map[encryption.WriterID]uint64
-	roster   [32]byte // digest of members and epochs, as the hello or the frontier had it
+	// offered is what our hello named by its digest. common: what both ends had in
+	// common when they last met; nil for nothing, or what cannot be relied upon.
+	offered Common
+	common  *Common
+	roster  [32]byte // digest of members and epochs, as the hello or the frontier had it
+	same    bool     // the other end has said that it has that roster too
+	// guess: behind what the first flight began. agreedAt: the state of the ledger of
+	// which both ends are known to know that the other has it.
+	guess    map[encryption.WriterID]uint64
+	agreedAt uint64
 	// greeted: its hello has come. known: has is its frontier.
 	greeted, known bool
 	// agreed: it has our membership and epochs, or has told us its own.
@@ -63,14 +69,17 @@ func newSession(id SessionID, device encryption.DeviceID) *session {
 	}
 }
 
-// inTurn says whether m may come now: first a hello, then, unless the
-// digests were equal, a frontier, and neither of them again.
+// inTurn says whether m may come now: first a hello, then, unless what the other end
+// holds is known by that, a frontier, and neither of them again. Only envelopes may
+// come before the frontier.
 func (s *session) inTurn(m wire.Message) bool {
 	switch m.(type) {
-	case *wire.Hello:
+	case *wire.Hello, *wire.Resume:
 		return !s.greeted
 	case *wire.Frontier:
 		return s.greeted && !s.known
+	case *wire.Envelope:
+		return s.greeted // of the first flight, maybe
 	}
 	return s.known
 }

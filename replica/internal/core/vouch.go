@@ -33,6 +33,7 @@ func (l *Ledger) Refresh() {
 		all = append(all, n[:]...)
 	}
 	l.roster = sha256.Sum256(all)
+	l.version++
 }
 
 // counts says whether h may be applied as the next envelope of w, whose

@@ -13,7 +13,9 @@ import (
 // limits are so tight that a few fill them.
 const maxWorldEnvelope = 1024
 
-func worldLimits() limits { return limits{window: 1500, load: 600, buffered: 6000, offerFrom: 6} }
+func worldLimits() limits {
+	return limits{window: 1500, load: 600, buffered: 6000, flight: 600, offerFrom: 6}
+}
 
 // world is a network of honest hosts in which anything happens that the
 // numbers given to step choose.

@@ -81,6 +81,19 @@ func writer(n int) [16]byte {
 	return [16]byte{byte(n >> 16), byte(n >> 8), byte(n), 0xaa}
 }
 
+// types are all that there are.
+func types() []Type {
+	all := []Type{TypeResume, TypeFurther}
+	for t := TypeHello; t <= TypeNeighbours; t++ {
+		all = append(all, t)
+	}
+	return all
+}
+
+func resumeOf(n int) *Resume {
+	return &Resume{Members: make([]byte, 32), Entries: frontierOf(n).Entries}
+}
+
 // frontierOf and ackOf have n entries of the largest size.
 func frontierOf(n int) *Frontier {
 	m := &Frontier{Entries: []Entry{}}
@@ -174,7 +187,7 @@ func drawWriters(t *rapid.T) [][16]byte {
 
 func drawMessage(t *rapid.T) Message {
 	seq := rapid.Uint64Min(1)
-	switch Type(rapid.IntRange(1, int(TypeNeighbours)).Draw(t, "type")) {
+	switch rapid.SampledFrom(types()).Draw(t, "type") {
 	case TypeHello:
 		return &Hello{
 			Instance: drawArray[[8]byte](t, "instance"), Digest: drawArray[[32]byte](t, "digest"),
@@ -182,6 +195,16 @@ func drawMessage(t *rapid.T) Message {
 		}
 	case TypeFrontier:
 		m := &Frontier{Members: drawArray[[32]byte](t, "members"), Entries: []Entry{}}
+		for _, w := range drawWriters(t) {
+			m.Entries = append(m.Entries, Entry{Writer: w, Seq: seq.Draw(t, "seq"), Head: drawArray[[32]byte](t, "head")})
+		}
+		return m
+	case TypeResume:
+		m := &Resume{Base: drawArray[[32]byte](t, "base"), Members: []byte{}, Entries: []Entry{}}
+		m.Instance, m.Digest, m.Backlog = drawArray[[8]byte](t, "instance"), drawArray[[32]byte](t, "digest"), rapid.Bool().Draw(t, "backlog")
+		if rapid.Bool().Draw(t, "other members") {
+			m.Members = rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "members")
+		}
 		for _, w := range drawWriters(t) {
 			m.Entries = append(m.Entries, Entry{Writer: w, Seq: seq.Draw(t, "seq"), Head: drawArray[[32]byte](t, "head")})
 		}

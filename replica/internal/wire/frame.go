@@ -22,6 +22,7 @@ type Reader struct {
 		io.Reader
 		io.ByteReader
 	}
+	front []byte // of the last envelope that came whole; nil before
 }
 
 // NewReader returns a Reader of r, which should be buffered.
@@ -52,7 +53,11 @@ func (r *Reader) Read() (Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decode(Type(t), body)
+	m, err := decode(Type(t), body)
+	if err != nil {
+		return nil, err
+	}
+	return r.whole(m)
 }
 
 // readLength reads the length of a frame in shortest form.

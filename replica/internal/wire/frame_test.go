@@ -48,7 +48,7 @@ func TestFrameLengths(t *testing.T) {
 // not known.
 func TestUnknownTypes(t *testing.T) {
 	for typ := range 256 {
-		known := typ >= int(TypeHello) && typ <= int(TypeNeighbours)
+		known := slices.Contains(types(), Type(typ))
 		if known != (maxBody(Type(typ)) >= 0) {
 			t.Errorf("type %d: limit %d", typ, maxBody(Type(typ)))
 		}
@@ -68,7 +68,7 @@ func TestUnknownTypes(t *testing.T) {
 
 // TestFrameLimits announces one byte more than each type may have.
 func TestFrameLimits(t *testing.T) {
-	for typ := TypeHello; typ <= TypeNeighbours; typ++ {
+	for _, typ := range types() {
 		n := maxBody(typ) + 1 // the length counts the type byte
 		for _, c := range []struct {
 			n    int
@@ -91,7 +91,7 @@ func appendLength(n int) (b []byte) {
 // TestAnnouncedLengthAllocatesNothing announces the largest frame of each
 // type and sends none, little, or half of it.
 func TestAnnouncedLengthAllocatesNothing(t *testing.T) {
-	for typ := TypeHello; typ <= TypeNeighbours; typ++ {
+	for _, typ := range types() {
 		n := maxBody(typ)
 		for _, sent := range []int{0, 1, 64 << 10, 100 << 10, n / 2} {
 			if sent >= n {
@@ -112,7 +112,7 @@ func TestAnnouncedLengthAllocatesNothing(t *testing.T) {
 // TestCountsAllocateNothing has lists of one element more than is allowed, of
 // the smallest elements.
 func TestCountsAllocateNothing(t *testing.T) {
-	for _, typ := range []Type{TypeFrontier, TypeMembers, TypeEpochs, TypeAck, TypeOffer, TypeWant, TypeNeighbours} {
+	for _, typ := range []Type{TypeFrontier, TypeMembers, TypeEpochs, TypeAck, TypeOffer, TypeWant, TypeNeighbours, TypeResume} {
 		n := maxBody(typ) - 40
 		body := append([]byte{0x9a, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, bytes.Repeat([]byte{0x40}, n)...)
 		switch typ {
@@ -120,6 +120,8 @@ func TestCountsAllocateNothing(t *testing.T) {
 			body = append(make([]byte, 32), body...)
 		case TypeWant:
 			body = append(make([]byte, 16), body...)
+		case TypeResume:
+			body = slices.Concat([]byte{Version}, make([]byte, sizeResume-1), []byte{0x82, 0x40}, body)
 		}
 		var err error
 		got := allocated(func() { _, err = decode(typ, body) })

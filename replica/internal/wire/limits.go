@@ -58,6 +58,10 @@ func maxBody(t Type) int {
 		return 16 + maxHead + MaxWanted*(1+16)
 	case TypeNeighbours:
 		return 2 + MaxNearby*(1+16)
+	case TypeResume:
+		return sizeResume + 1 + 34 + maxHead + MaxWriters*maxEntry
+	case TypeFurther:
+		return MaxEnvelope - sizeFront
 	case TypePart:
 		return sizePart + MaxPart
 	}

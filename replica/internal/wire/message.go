@@ -35,6 +35,12 @@ const (
 	TypeNeighbours
 )
 
+// More types of frames. Numbers in between are for others.
+const (
+	TypeResume  Type = 16
+	TypeFurther Type = 17
+)
+
 // Message is one frame's content.
 type Message interface {
 	Type() Type
@@ -177,7 +183,15 @@ func decode(t Type, body []byte) (Message, error) {
 func decodeBody(t Type, body []byte) (Message, error) {
 	switch t {
 	case TypeHello:
-		return decodeHello(body)
+		m, err := decodeHello(body)
+		if err != nil {
+			return nil, err
+		}
+		return m, nil
+	case TypeResume:
+		return decodeResume(body)
+	case TypeFurther:
+		return &further{Rest: body}, nil
 	case TypeFrontier:
 		return decodeFrontier(body)
 	case TypeMembers:
@@ -212,7 +226,7 @@ func decodeBody(t Type, body []byte) (Message, error) {
 	return nil, malformed("frame of unknown type %d", t)
 }
 
-func decodeHello(b []byte) (Message, error) {
+func decodeHello(b []byte) (*Hello, error) {
 	if len(b) > 0 && b[0] != Version {
 		return nil, fmt.Errorf("wire: %w: the other device speaks protocol %d, this one %d", ErrUnsupported, b[0], Version)
 	}

@@ -55,7 +55,7 @@ func TestMessagesRoundTrip(t *testing.T) {
 // empty list, however the sender holds it, and that null is refused.
 func TestEmptyListsHaveOneForm(t *testing.T) {
 	for _, m := range []Message{&Frontier{}, &Ack{}, &Members{}, &Epochs{}, frontierOf(0), ackOf(0), &Members{Ops: [][]byte{}},
-		&Offer{}, &Want{}, &Neighbours{}, offerOf(0), wantOf(0), neighboursOf(0)} {
+		&Offer{}, &Want{}, &Neighbours{}, offerOf(0), wantOf(0), neighboursOf(0), &Resume{}, resumeOf(0)} {
 		raw := frameOf(t, m)
 		if raw[len(raw)-1] != 0x80 {
 			t.Errorf("%T ends in %#x", m, raw[len(raw)-1])
@@ -208,6 +208,7 @@ func TestMessageLimits(t *testing.T) {
 		"chains of an offer":           {offerOf(MaxWriters), offerOf(MaxWriters + 1)},
 		"documents of a request":       {wantOf(MaxWanted), wantOf(MaxWanted + 1)},
 		"neighbours":                   {neighboursOf(MaxNearby), neighboursOf(MaxNearby + 1)},
+		"writers of a resume":          {resumeOf(MaxWriters), resumeOf(MaxWriters + 1)},
 		"bytes of a part":              {&Part{Packed: make([]byte, MaxPart)}, &Part{Packed: make([]byte, MaxPart+1)}},
 		"least bytes of a part":        {&Part{Packed: []byte{0}}, &Part{}},
 		"all of a membership log":      {membersOf(MaxOps, MaxOp), membersOf(MaxOps, MaxOp+1)},
@@ -245,6 +246,7 @@ func TestLargestMessagesFillTheirFrames(t *testing.T) {
 		frontierOf(MaxWriters), ackOf(MaxWriters), membersOf(MaxOps, MaxOp), epochsOf(MaxRecords, MaxRecord),
 		&Envelope{Raw: make([]byte, MaxEnvelope)}, &Compare{}, &Compared{},
 		offerOf(MaxWriters), wantOf(MaxWanted), &Part{Packed: make([]byte, MaxPart)}, neighboursOf(MaxNearby),
+		resumeOf(MaxWriters), &further{Rest: make([]byte, MaxEnvelope-sizeFront)},
 	} {
 		body, err := m.append(nil)
 		if err != nil {

@@ -24,6 +24,11 @@ func describe(v *vectortest.Vector, m Message) *vectortest.Vector {
 	switch m := m.(type) {
 	case *Hello:
 		v.Hex("instance", m.Instance[:]).Hex("digest", m.Digest[:]).Text("backlog", fmt.Sprint(m.Backlog))
+	case *Resume:
+		describe(v, &m.Hello).Hex("base", m.Base[:]).Hex("members", m.Members)
+		for _, e := range m.Entries {
+			v.Text("entry", fmt.Sprintf("%x %d %x", e.Writer, e.Seq, e.Head))
+		}
 	case *Frontier:
 		v.Hex("members", m.Members[:])
 		for _, e := range m.Entries {
@@ -85,10 +90,13 @@ func TestVectors(t *testing.T) {
 		if v.Get("kind") == "batch" {
 			return tryBatch(t, v)
 		}
+		if v.Get("kind") == "further" {
+			return tryFurther(t, v)
+		}
 		return tryFrame(t, v)
 	})
 	for _, kind := range []string{
-		"hello", "frontier", "members", "epochs", "envelope", "ack", "compare", "compared", "offer", "want", "part", "neighbours", "batch",
+		"hello", "frontier", "members", "epochs", "envelope", "ack", "compare", "compared", "offer", "want", "part", "neighbours", "resume", "further", "batch",
 	} {
 		if good[kind] < 1 || bad[kind] <= good[kind] {
 			t.Errorf("%s: %d positive and %d negative vectors: some are missing", kind, good[kind], bad[kind])

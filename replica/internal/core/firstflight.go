@@ -1,0 +1,74 @@
+package core
+
+import (
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/internal/wire"
+)
+
+// What a device lacks by what was last known of it is sent right behind the hello,
+// without waiting for its own. So a device catches up in half a round trip. It may have
+// got the same from somebody else meanwhile, and then it comes twice; so this is done
+// only where it is little, all of it at once, and never twice in a session.
+
+// flightBytes is how much may be sent before the other end's hello has come: about what
+// a slow line carries in a round trip, which would be idle otherwise.
+const flightBytes = 64 << 10
+
+// guess asks for what the other end of s lacks as far as is known, unless there is a
+// doubt: nothing is remembered of it, the membership or the keys are others since then,
+// or something that it lacks is not to be had as an envelope.
+func (x *Exchange) guess(s *session) {
+	if s.common == nil || s.common.Roster != x.roster {
+		return
+	}
+	load := Load{Session: s.id, Bytes: min(x.limits.flight, x.limits.window)}
+	for _, w := range x.Writers() {
+		has := max(s.common.Frontier[w], x.holds[s.device][w])
+		switch {
+		case has >= x.durable[w].Seq:
+		case has < x.base[w].Seq || x.disputed[dispute{s.device, w}]:
+			return
+		default:
+			load.From = append(load.From, wire.Acked{Writer: w, Seq: has + 1})
+		}
+	}
+	if len(load.From) == 0 {
+		return
+	}
+	s.guess = map[encryption.WriterID]uint64{}
+	for _, from := range load.From {
+		s.guess[from.Writer] = from.Seq - 1
+	}
+	x.emit(load)
+}
+
+// takeOff sends what guess has asked for, if it is all.
+func (x *Exchange) takeOff(s *session, ev Loaded) {
+	size, ends := 0, map[encryption.WriterID]uint64{}
+	for _, e := range ev.Entries {
+		size += len(e.Raw)
+		ends[e.Writer] = e.Seq
+	}
+	whole := size <= x.limits.flight
+	for w := range s.guess { // order-free: a conjunction
+		whole = whole && ends[w] == x.durable[w].Seq
+	}
+	if !whole {
+		s.guess = nil
+		return
+	}
+	for _, e := range ev.Entries {
+		x.emit(s.send(e))
+	}
+}
+
+// land goes on from what the other end really has, once that is known. Where it has
+// less than was thought, what was sent waits there for what comes before it.
+func (s *session) land() {
+	for w, seq := range s.guess { // order-free: each writer apart
+		if s.has[w] < seq {
+			s.sent[w] = s.has[w]
+		}
+	}
+	s.guess = nil
+}

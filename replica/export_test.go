@@ -1,6 +1,11 @@
 package replica
 
-import "context"
+import (
+	"context"
+	"strings"
+
+	"github.com/starling-sync/starling/crdt/account"
+)
 
 // KeptEvents is how many past events a subscriber can resume over.
 const KeptEvents = keptEvents
@@ -19,4 +24,19 @@ func (r *Replica) ShortenLogs(ctx context.Context, keep, most uint64) error {
 		l.core.OfferFrom(16)
 		l.limits = logLimits{keep: keep, most: most, tail: 4, every: 4, atOnce: 64, part: 2000}
 	})
+}
+
+// RecentFirst orders a run of changes as a long backlog is. Each word is a change of so
+// many bytes; its first letter is the document.
+func RecentFirst(words string, bytes int) string {
+	var run []localChange
+	for _, word := range strings.Fields(words) {
+		raw := append([]byte(word), make([]byte, bytes-len(word))...)
+		run = append(run, localChange{ref: account.Ref{Kind: account.KindChat, Entity: word[:1]}, raw: raw})
+	}
+	var out []string
+	for _, c := range recentFirst(run) {
+		out = append(out, string(c.raw[:2]))
+	}
+	return strings.Join(out, " ")
 }

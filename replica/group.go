@@ -50,6 +50,7 @@ type group struct {
 	events  []model.Event
 	run     []localChange // own changes of this group
 	next    counters      // of the store when the group is durable
+	swept   uint64        // of the changes that wait, those below do not hurry
 
 	part     *core.Absorb         // whose documents are in it; nil for none
 	base     *baseRecord          // when it is durable; nil: as before

@@ -13,7 +13,6 @@ import (
 	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/internal/core"
 	"github.com/starling-sync/starling/replica/internal/wire"
-	"github.com/starling-sync/starling/replica/store"
 )
 
 // loop is the state of the one goroutine that owns the exchange, the
@@ -25,6 +24,7 @@ type loop struct {
 	docs     *documents
 	author   core.Author
 	counters counters // as the store has them
+	swept    uint64   // of the changes that wait, those below do not hurry
 	print    [32]byte // fingerprint of what the store has
 	links    map[core.SessionID]*link
 	nextLink core.SessionID
@@ -208,7 +208,7 @@ func (l *loop) finish(err error) {
 		l.takeBack()
 		return
 	}
-	l.counters = g.next
+	l.counters, l.swept = g.next, max(l.swept, g.swept)
 	l.due = l.due || l.kept > 0 // it may be what salvaged changes wait for
 	l.print = l.docs.prints.root()
 	if g.suspects != nil {
@@ -347,68 +347,6 @@ func (l *loop) fault(device string, err error) {
 	l.faults++
 	l.config.Log.Warn("fault", "device", device, "err", err)
 	l.r.hub.publish([]model.Event{{Kind: "fault", Device: device, Note: err.Error()}})
-}
-
-// load reads envelopes for a session in the order in which they were
-// applied here, which is a causal order.
-func (l *loop) load(e core.Load) core.Loaded {
-	out := core.Loaded{Session: e.Session}
-	heads := make([]*logHead, 0, len(e.From))
-	for _, from := range e.From {
-		heads = append(heads, &logHead{writer: from.Writer, seq: from.Seq})
-	}
-	for size := 0; size < e.Bytes; {
-		h := l.lowest(&heads, &out)
-		if h == nil {
-			break
-		}
-		out.Entries = append(out.Entries, core.Entry{Writer: h.writer, Seq: h.seq, Raw: h.rec.Raw})
-		size += len(h.rec.Raw)
-		h.seq++
-		h.rec = nil
-	}
-	return out
-}
-
-// logHead is the next unread envelope of one writer.
-type logHead struct {
-	writer encryption.WriterID
-	seq    uint64
-	rec    *logRecord // nil: not read yet
-}
-
-// lowest returns the head that was applied first; heads that have ended or
-// cannot be read are taken out.
-func (l *loop) lowest(heads *[]*logHead, out *core.Loaded) *logHead {
-	*heads = slices.DeleteFunc(*heads, func(h *logHead) bool { return !l.readHead(h, out) })
-	var first *logHead
-	for _, h := range *heads {
-		if first == nil || h.rec.Arrival < first.rec.Arrival {
-			first = h
-		}
-	}
-	return first
-}
-
-func (l *loop) readHead(h *logHead, out *core.Loaded) bool {
-	if h.rec != nil {
-		return true
-	}
-	if h.seq > l.core.Seq(h.writer) {
-		return false
-	}
-	rec := &logRecord{}
-	found, err := get(l.config.Store, tableLog, logKey(h.writer, h.seq), rec)
-	if err == nil && !found {
-		err = fmt.Errorf("envelope %d of writer %s: %w", h.seq, h.writer, store.ErrDamaged)
-	}
-	if err != nil {
-		l.fault("", err)
-		out.Missing = append(out.Missing, h.writer)
-		return false
-	}
-	h.rec = rec
-	return true
 }
 
 // shutDown waits for the group in flight and ends everything.

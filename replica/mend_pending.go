@@ -23,6 +23,7 @@ import (
 func (l *loop) mendPending(ctx context.Context) (n int, err error) {
 	_ = l.land() // whoever waits for it was answered
 	readable := map[account.Ref][]crdt.Change{}
+	sealed := 0 // ahead of their turn
 	err = l.eachPending(func(_ []byte, c localChange) error {
 		_, err := change.Parse(c.raw)
 		return err
@@ -34,6 +35,9 @@ func (l *loop) mendPending(ctx context.Context) (n int, err error) {
 		var p pendingRecord
 		if cbor.Unmarshal(value, &p) != nil {
 			return nil
+		}
+		if p.isSealed() {
+			sealed++
 		}
 		if c, err := change.Parse(p.Raw); err == nil {
 			ref := account.Ref{Kind: account.Kind(p.Kind), Entity: p.Entity}
@@ -54,6 +58,9 @@ func (l *loop) mendPending(ctx context.Context) (n int, err error) {
 	all, err := l.unsealed(v, readable)
 	if err != nil {
 		return 0, err
+	}
+	if want := l.counters.Pending - l.counters.Sealed; uint64(len(all)+sealed) != want {
+		return 0, fmt.Errorf("%w: %d changes wait to be sealed or were sealed ahead of their turn, and %d can be found", ErrDamaged, want, len(all)+sealed)
 	}
 	return len(all), l.replacePending(all)
 }
@@ -92,14 +99,11 @@ func (l *loop) unsealed(v *verification, readable map[account.Ref][]crdt.Change)
 			all = append(all, localChange{ref: ref, raw: c.Raw})
 		}
 	}
-	if want := l.counters.Pending - l.counters.Sealed; uint64(len(all)) != want {
-		return nil, fmt.Errorf("%w: %d changes wait to be sealed, and %d can be found", ErrDamaged, want, len(all))
-	}
 	return all, nil
 }
 
 // replacePending writes the changes that wait under the numbers that they have
-// between them.
+// between them. The numbers behind are those of what was sealed ahead of its turn.
 func (l *loop) replacePending(all []localChange) error {
 	b := &store.Batch{}
 	for i, c := range all {
@@ -108,5 +112,9 @@ func (l *loop) replacePending(all []localChange) error {
 		}
 		b.Put(tablePending, numberKey(l.counters.Sealed+uint64(i)), encode(c.pending(l.author.Writer)))
 	}
+	for n := l.counters.Sealed + uint64(len(all)); n < l.counters.Pending; n++ {
+		b.Put(tablePending, numberKey(n), encode(pendingRecord{}))
+	}
+	l.swept = 0
 	return l.config.Store.Commit(b)
 }

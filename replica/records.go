@@ -117,7 +117,7 @@ func (r chainRecord) chain() encryption.Chain {
 // are called by number; of own ones the writer is left out.
 type pendingRecord struct {
 	_      struct{} `cbor:",toarray"`
-	Kind   uint8
+	Kind   uint8    // 0: it was sealed ahead of its turn, and nothing else is here
 	Entity string
 	Raw    []byte
 	After  []placeRecord
@@ -158,6 +158,8 @@ func (p *pendingRecord) change(w encryption.WriterID) (localChange, error) {
 	}
 	return c, nil
 }
+
+func (p *pendingRecord) isSealed() bool { return p.Kind == 0 }
 
 // docRecord is a document with what it is about: what Automerge saved, and packs of the
 // changes since then. Leaf is its part of the fingerprint.

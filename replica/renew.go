@@ -167,7 +167,11 @@ func (l *loop) renewIn(g *group) error {
 func (l *loop) reauthor(g *group, w crdt.Writer) error {
 	withdrawn := map[account.Ref]map[crdt.Hash]bool{}
 	var refs []account.Ref
-	err := l.eachPending(func(key []byte, c localChange) error {
+	err := l.scanPending(l.counters.Sealed, func(n uint64, c *localChange) error {
+		g.batch.Delete(tablePending, numberKey(n))
+		if c == nil {
+			return nil
+		}
 		parsed, err := change.Parse(c.raw)
 		if err != nil {
 			return err
@@ -177,7 +181,6 @@ func (l *loop) reauthor(g *group, w crdt.Writer) error {
 			refs = append(refs, c.ref)
 		}
 		withdrawn[c.ref][parsed.Hash] = true
-		g.batch.Delete(tablePending, key)
 		return nil
 	})
 	if err != nil {

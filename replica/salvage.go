@@ -118,6 +118,10 @@ func salvagedPending(key, value []byte) (s Salvaged, err error) {
 	if len(key) != 8 {
 		return s, errors.New("malformed key")
 	}
+	var p pendingRecord
+	if cbor.Unmarshal(value, &p) == nil && p.isSealed() {
+		return s, nil
+	}
 	return Salvaged{Kind: SalvagePending, Number: binary.BigEndian.Uint64(key), Value: value}, nil
 }
 

@@ -1,26 +1,18 @@
 package replica
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"slices"
-
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/starling-sync/starling/crdt"
 	"github.com/starling-sync/starling/crdt/account"
 	"github.com/starling-sync/starling/crdt/change"
 	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/internal/wire"
-	"github.com/starling-sync/starling/replica/store"
 )
 
 // Own changes become envelopes when somebody is there to take them.
 
 // sealOrKeep makes envelopes of own changes while somebody is there to take
 // them. Otherwise they wait, so that a long stretch alone becomes a few large
-// and well compressed envelopes; the order of changes is kept either way.
+// and well compressed envelopes; the order of changes of one document is kept either way.
 func (l *loop) sealOrKeep(g *group) error {
 	backlog := l.backlog()
 	if !l.seals() || backlog {
@@ -32,63 +24,19 @@ func (l *loop) sealOrKeep(g *group) error {
 	if !l.seals() {
 		return nil
 	}
-	run := g.run
+	runs := [][]localChange{g.run}
 	if backlog {
 		var err error
-		if run, err = l.takePending(g); err != nil {
+		if runs, err = l.takePending(g); err != nil {
 			return err
 		}
 	}
-	return l.sealRun(g, run)
-}
-
-// takePending reads the oldest waiting changes and removes them. None may be
-// missing in between: others would never be able to apply what follows it.
-func (l *loop) takePending(g *group) ([]localChange, error) {
-	var run []localChange
-	size := 0
-	err := l.eachPending(func(key []byte, c localChange) error {
-		if size >= sealRuns*sealBytes {
-			return store.ErrStop
+	for _, run := range runs {
+		if err := l.sealRun(g, run); err != nil {
+			return err
 		}
-		run = append(run, c)
-		size += c.size()
-		g.batch.Delete(tablePending, key)
-		g.next.Sealed++
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read changes that wait to be sealed: %w", err)
 	}
-	return run, nil
-}
-
-// eachPending calls fn for the changes that wait to be sealed, in order.
-func (l *loop) eachPending(fn func(key []byte, c localChange) error) error {
-	n, stopped := l.counters.Sealed, false
-	err := l.config.Store.Scan(tablePending, nil, numberKey(n), func(key, value []byte) error {
-		var p pendingRecord
-		if err := cbor.Unmarshal(value, &p); err != nil {
-			return &store.DamagedError{Table: tablePending, Key: slices.Clone(key), Err: err}
-		}
-		if !bytes.Equal(key, numberKey(n)) {
-			return store.ErrStop // noticed below
-		}
-		c, err := p.change(l.author.Writer)
-		if err != nil {
-			return &store.DamagedError{Table: tablePending, Key: slices.Clone(key), Err: err}
-		}
-		err = fn(key, c)
-		if err == nil {
-			n++
-		}
-		stopped = errors.Is(err, store.ErrStop)
-		return err
-	})
-	if err == nil && !stopped && n != l.counters.Pending {
-		err = &store.DamagedError{Table: tablePending, Key: numberKey(n), Err: errors.New("it is missing")}
-	}
-	return err
+	return nil
 }
 
 // sealRun makes envelopes of about sealBytes of changes each.

@@ -9,7 +9,16 @@
 // as far as it is durable, plus the group that is being made durable now
 // (staged), plus envelopes that arrived too early (buffered). A Session is
 // one stream to one other device. The Exchange has one Ledger and the
-// sessions.
+// sessions. A Common is what is remembered of a device between two sessions:
+// the frontier and the roster that both had when neither lacked anything.
+//
+// What a meeting costs. Who has nothing to tell says a hello of 44 bytes. Who
+// has gone on since the Common tells what differs from it, however many
+// writers there are, and sends what the other lacks by that right behind it,
+// if it is little: half a round trip. What was assumed and is not so costs
+// that little once more, and a frontier in full; a Common is named by its
+// digest, so that no more can come of it. Of several logs that go to a device
+// the latest goes first that rests on none of the others; see Foremost.
 //
 // What is distrusted. A writer is frozen, for every device, only by proof: two
 // envelopes under one number that both verify, or one that verifies and does

@@ -85,8 +85,8 @@ type Send struct {
 	Message wire.Message
 }
 
-// Load asks for stored envelopes, in causal order, up to about Bytes bytes
-// and at least one. The host answers with Loaded before any other event.
+// Load asks for stored envelopes, in the order that Foremost says, which is causal, up
+// to about Bytes bytes and at least one. The host answers with Loaded before any other event.
 type Load struct {
 	Session SessionID
 	From    []wire.Acked // per writer the first number wanted

@@ -116,7 +116,9 @@ func (w *world) lie(e *end, arg int) {
 	case 0:
 		put(&wire.Ack{Entries: []wire.Acked{{Writer: victim.author.Writer, Seq: c.Seq + 1 + uint64(arg%3)}}})
 	case 1: // in place of the true one
-		if i := slices.IndexFunc(e.in, func(f []byte) bool { return decoded(f).Type() == wire.TypeFrontier }); i >= 0 {
+		if len(e.in) > 0 && isHello(e.in[0]) {
+			w.lieInHello(e, wire.Entry{Writer: victim.author.Writer, Seq: max(c.Seq, 1) + uint64(arg/64%2), Head: [32]byte{1}})
+		} else if i := slices.IndexFunc(e.in, func(f []byte) bool { return decoded(f).Type() == wire.TypeFrontier }); i >= 0 {
 			e.in = slices.Delete(slices.Clone(e.in), i, i+1)
 			put(&wire.Frontier{Entries: []wire.Entry{{Writer: victim.author.Writer, Seq: max(c.Seq, 1), Head: [32]byte{1}}}})
 		}
@@ -133,4 +135,25 @@ func (w *world) lie(e *end, arg int) {
 			put(&wire.Envelope{Raw: raw})
 		}
 	}
+}
+
+func isHello(frame []byte) bool {
+	t := decoded(frame).Type()
+	return t == wire.TypeHello || t == wire.TypeResume
+}
+
+// lieInHello has the next hello for e tell another frontier, from what e remembers.
+func (w *world) lieInHello(e *end, lie wire.Entry) {
+	s := e.host.x.sessions[e.id]
+	m := &wire.Resume{Hello: wire.Hello{Instance: [8]byte{1}, Digest: [32]byte{1}}, Base: s.offered.Digest, Entries: []wire.Entry{lie}}
+	if s.common != nil {
+		m.Base = s.common.Digest
+	}
+	frame, err := wire.AppendFrame(nil, m)
+	if err != nil {
+		panic(err)
+	}
+	w.safety.seen["lie in a hello"]++
+	w.logf("%s lies to %s: %s", w.liar.name, e.host.name, w.message(m))
+	e.in = append([][]byte{frame}, e.in[1:]...)
 }

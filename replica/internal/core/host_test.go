@@ -266,32 +266,48 @@ func (h *host) send(id SessionID, m wire.Message) {
 	h.net.sum.Write(frame)
 }
 
-// load reads envelopes in the order in which they were applied, as a Load
-// asks for.
+// load reads envelopes as a Load asks for, in the order that Foremost says.
 func (h *host) load(l Load) Loaded {
 	out := Loaded{Session: l.Session}
-	next := map[encryption.WriterID]uint64{}
+	var heads []Head
 	for _, f := range l.From {
-		next[f.Writer] = f.Seq
+		heads = append(heads, Head{Writer: f.Writer, Seq: f.Seq})
 	}
-	size := 0
-	for _, e := range h.disk.log {
-		if size >= l.Bytes {
+	for size := 0; size < l.Bytes; {
+		heads = slices.DeleteFunc(heads, func(head Head) bool { return h.read(&head, &out) == nil })
+		for i := range heads {
+			h.read(&heads[i], &out)
+		}
+		if len(heads) == 0 {
 			break
 		}
-		if next[e.Writer] != e.Seq {
-			continue
-		}
-		if h.lost[h.net.entry(e.Writer, e.Seq)] {
-			out.Missing = append(out.Missing, e.Writer)
-			delete(next, e.Writer)
-			continue
-		}
-		out.Entries = append(out.Entries, e)
-		size += len(e.Raw)
-		next[e.Writer]++
+		first := &heads[Foremost(heads)]
+		raw := h.read(first, &out)
+		out.Entries = append(out.Entries, Entry{Writer: first.Writer, Seq: first.Seq, Raw: raw})
+		size += len(raw)
+		first.Seq++
 	}
 	return out
+}
+
+// read fills in what is known of an envelope in the log, and returns it; nil if there
+// is none, or it cannot be read.
+func (h *host) read(head *Head, out *Loaded) []byte {
+	i := slices.IndexFunc(h.disk.log, func(e Entry) bool { return e.Writer == head.Writer && e.Seq == head.Seq })
+	if i < 0 {
+		return nil
+	}
+	if h.lost[h.net.entry(head.Writer, head.Seq)] {
+		out.Missing = append(out.Missing, head.Writer)
+		return nil
+	}
+	raw := h.disk.log[i].Raw
+	u, err := h.id.OpenEnvelope(raw)
+	if err != nil {
+		panic(err)
+	}
+	head.Arrival, head.Deps = uint64(i), u.Deps
+	return raw
 }
 
 // admit takes membership operations and epoch records, durably.

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-var worlds = flag.Uint64("worlds", 60, "how many seeded worlds to try")
+var worlds = flag.Uint64("worlds", 100, "how many seeded worlds to try")
 
 // Honest hosts stay safe whatever happens, and are equal and silent soon
 // after faults end. The seed of a world that breaks is in the message.
@@ -24,6 +24,7 @@ func TestWorlds(t *testing.T) {
 		}
 	}
 	for _, what := range []string{"window full", "crash with a group in flight", "sent what the other end has", "buffered ahead", "lie reported", "lie held", "digest moved before the hello came", "left to somebody else", "left until a tick",
+		"met again with something in common", "first flight", "first flight that was not needed", "first flight to one that was put back", "lie in a hello",
 		"put back and known at once", "put back and told by others", "put back and unknown to all",
 		"offered", "transfer cut", "transfer resumed", "resumed at another host", "adopted", "dropped what somebody lacks", "dropped what all have", "cut while documents are merged", "new host got documents",
 		"asked for documents by id", "documents refused"} {

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-var worlds = flag.Uint64("worlds", 100, "how many seeded worlds to try")
+var worlds = flag.Uint64("worlds", 200, "how many seeded worlds to try")
 
 // Honest hosts stay safe whatever happens, and are equal and silent soon
 // after faults end. The seed of a world that breaks is in the message.

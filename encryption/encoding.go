@@ -124,4 +124,11 @@ func checkPreamble(raw []byte) error {
 }
 
 // hash returns SHA-256(label ‖ 0 ‖ body).
-func (l label) hash(body []byte) Hash { return sha256.Sum256(l.message(body)) }
+func (l label) hash(body []byte) (sum Hash) {
+	h := sha256.New()
+	h.Write([]byte(l))
+	h.Write([]byte{0})
+	h.Write(body)
+	h.Sum(sum[:0])
+	return sum
+}

@@ -146,15 +146,27 @@ func wrapSecret(e *epoch, account AccountID, to []recipient, random io.Reader) (
 	var nobody [2][]byte // two serve for any number: no two wraps for one key can be told from others
 	for i := 0; len(keys) < wrapCount(len(to)); i++ {
 		if i < len(nobody) {
-			k, err := newDeviceKeys(random)
+			public, err := newNobody(random)
 			if err != nil {
 				return nil, err
 			}
-			nobody[i] = k.hpkePublic()
+			nobody[i] = public
 		}
 		keys = append(keys, nobody[i%len(nobody)])
 	}
 	return wrapFor(keys, e, account, random)
+}
+
+// newNobody returns a public key to which nobody has the private one.
+func newNobody(random io.Reader) ([]byte, error) {
+	if s, ok := random.(sealer); ok {
+		return s.Nobody()
+	}
+	k, err := newDeviceKeys(random)
+	if err != nil {
+		return nil, err
+	}
+	return k.hpkePublic(), nil
 }
 
 // wrapFor seals the secret to each key and sorts the wraps. Each takes 0.3 ms of
@@ -173,7 +185,10 @@ func wrapFor(keys [][]byte, e *epoch, account AccountID, random io.Reader) ([][]
 	}
 	for i, k := range keys {
 		each.Go(func() (err error) {
-			wraps[i], err = seal(k, hpkeInfo(labelEpochWrap, account, e.tag[:]), e.secret.slice())
+			info, plain := hpkeInfo(labelEpochWrap, account, e.tag[:]), e.secret.slice()
+			if wraps[i], err = seal(k, info, plain); err == nil {
+				remembered.Load().noteSealed(k, info, wraps[i], plain)
+			}
 			return err
 		})
 	}
@@ -186,8 +201,10 @@ func wrapFor(keys [][]byte, e *epoch, account AccountID, random io.Reader) ([][]
 
 // sealer is a source of randomness that also seals with it. HPKE draws its own
 // randomness, so that without one a simulation would not come out the same again.
+// Nobody is a key that it seals for as nobody's.
 type sealer interface {
 	SealHPKE(public, info, plain []byte) ([]byte, error)
+	Nobody() (public []byte, err error)
 }
 
 // wrapCount rounds n up to a power of two of at least 4.

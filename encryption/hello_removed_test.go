@@ -109,6 +109,31 @@ func TestHelloOfAnOrphan(t *testing.T) {
 	}
 }
 
+// TestHelloTellsOfAnUnheardRemoval: a removal that nobody who is left has heard of,
+// since its author was removed as well, is told by the device that it removed once
+// this one calls; a claim that is not signed yet is not answered with it.
+func TestHelloTellsOfAnUnheardRemoval(t *testing.T) {
+	a := newFounder(t, "laptop", 1)
+	b := link(t, a, "phone", 2)
+	c := link(t, a, "watch", 3)
+	admitAll(t, b, a.Ops())
+	admitAll(t, c, removed(t, b, c.device))
+	removed(t, a, b.device)
+	x, y := helloPair(a, c, 1)
+	_, errX, errY := meet(t, x, y)
+	if errX != nil {
+		t.Fatal(errX)
+	}
+	wantRemoved(t, errY, c.device, a.device)
+	x, y = helloPair(c, a, 2)
+	_, errX, errY = meet(t, x, y)
+	wantRemoved(t, errX, c.device, a.device)
+	admitAll(t, a, wantRemoved(t, errY, c.device, c.device).Ops)
+	if _, member := a.Member(c.device); member {
+		t.Error("the laptop did not hear that the watch is out")
+	}
+}
+
 // TestHelloInAFreeze: two that removed each other tell each other nothing but that.
 func TestHelloInAFreeze(t *testing.T) {
 	a := newFounder(t, "laptop", 1)

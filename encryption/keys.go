@@ -1,6 +1,7 @@
 package encryption
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/hpke"
@@ -58,16 +59,21 @@ func newDeviceKeys(random io.Reader) (*deviceKeys, error) {
 }
 
 func keysFromSeeds(signing, box Secret) (*deviceKeys, error) {
+	if known := remembered.Load().keysOf(signing, box); known != nil {
+		return known, nil
+	}
 	k, err := hpke.MLKEM768X25519().NewPrivateKey(box.slice())
 	if err != nil {
 		return nil, fmt.Errorf("hpke key: %w", err)
 	}
 	private := ed25519.NewKeyFromSeed(signing.slice())
-	return &deviceKeys{
+	keys := &deviceKeys{
 		signingSeed: signing, hpkeSeed: box,
 		signing: func() ed25519.PrivateKey { return private },
 		hpke:    func() hpke.PrivateKey { return k },
-	}, nil
+	}
+	remembered.Load().noteKeys(keys)
+	return keys, nil
 }
 
 func (k *deviceKeys) signingPublic() []byte {
@@ -87,12 +93,19 @@ func recoveryKeys(seed Secret) (*deviceKeys, error) {
 
 // sign signs label ‖ 0 ‖ body.
 func (l label) sign(key signingKey, body []byte) []byte {
-	return ed25519.Sign(key(), l.message(body))
+	private, message := key(), l.message(body)
+	signature := ed25519.Sign(private, message)
+	remembered.Load().noteSigned(private[ed25519.SeedSize:], message, signature)
+	return signature
 }
 
 // verify checks a signature over label ‖ 0 ‖ body.
 func (l label) verify(key, body, signature []byte) bool {
-	return len(key) == signingKeySize && ed25519.Verify(key, l.message(body), signature)
+	if len(key) != signingKeySize {
+		return false
+	}
+	message := l.message(body)
+	return remembered.Load().holds(key, message, signature) || ed25519.Verify(key, message, signature)
 }
 
 // hpkeInfo binds an HPKE message to its use, account and context. It is the one
@@ -114,10 +127,19 @@ func hpkeSeal(public, info, plain []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hpke key: %w", err)
 	}
-	return hpke.Seal(key, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info, plain)
+	sealed, err := hpke.Seal(key, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info, plain)
+	if err == nil {
+		remembered.Load().noteSealed(public, info, sealed, plain)
+	}
+	return sealed, err
 }
 
 func hpkeOpen(key hpkeKey, info, sealed []byte) ([]byte, error) {
+	if plain, known := remembered.Load().open(key, info, sealed); known && plain == nil {
+		return nil, ErrDecrypt
+	} else if known {
+		return bytes.Clone(plain), nil
+	}
 	return hpke.Open(key(), hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info, sealed)
 }
 

@@ -129,8 +129,13 @@ func (c *campaign) finish(took time.Duration) {
 	slices.SortFunc(c.Failed, func(x, y failedWorld) int { return int(x.Seed) - int(y.Seed) })
 }
 
+// simGarbage is how much garbage may pile up, in percent of what is in use: a world
+// uses little and leaves much behind.
+const simGarbage = 800
+
 // simWorlds plays worlds on all cores, each in one goroutine.
 func (a *app) simWorlds(ctx context.Context, c *campaign) error {
+	defer debug.SetGCPercent(debug.SetGCPercent(simGarbage))
 	var next atomic.Uint64
 	results := make(chan *sim.Result)
 	var workers sync.WaitGroup

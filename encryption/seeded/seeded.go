@@ -7,8 +7,10 @@
 package seeded
 
 import (
+	"bytes"
 	"crypto/ecdh"
 	"crypto/hkdf"
+	"crypto/hpke"
 	"crypto/mlkem"
 	"crypto/mlkem/mlkemtest"
 	"crypto/sha256"
@@ -34,12 +36,33 @@ var suite = []byte{'H', 'P', 'K', 'E', 0x64, 0x7a, 0, 1, 0, 3}
 // SealHPKE is hpke.Seal of the standard library (RFC 9180, base mode) with
 // randomness from s.
 func (s *Source) SealHPKE(public, info, plain []byte) ([]byte, error) {
-	shared, enc, err := s.encapsulate(public)
+	var random [64]byte
+	_, _ = s.Read(random[:]) // it never fails
+	e, err := encapsulate(public, random)
 	if err != nil {
 		return nil, fmt.Errorf("seal with a seed: %w", err)
 	}
+	return e.seal(info, plain)
+}
+
+// Nobody draws a public key of which it forgets the private one.
+func (s *Source) Nobody() ([]byte, error) {
+	var seed [32]byte
+	_, _ = s.Read(seed[:]) // it never fails
+	key, err := hpke.MLKEM768X25519().NewPrivateKey(seed[:])
+	if err != nil {
+		return nil, fmt.Errorf("key from a seed: %w", err)
+	}
+	return key.PublicKey().Bytes(), nil
+}
+
+// encapsulated is a shared secret, and what tells it to the holder of a key.
+type encapsulated struct{ shared, enc []byte }
+
+// seal is the part of HPKE that is left when the secret is shared.
+func (e encapsulated) seal(info, plain []byte) ([]byte, error) {
 	context := slices.Concat([]byte{0}, extract(nil, "psk_id_hash", nil), extract(nil, "info_hash", info))
-	secret := extract(shared, "secret", nil)
+	secret := extract(e.shared, "secret", nil)
 	key, err := expand(secret, "key", context, chacha20poly1305.KeySize)
 	if err != nil {
 		return nil, fmt.Errorf("seal with a seed: %w", err)
@@ -52,40 +75,38 @@ func (s *Source) SealHPKE(public, info, plain []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal with a seed: %w", err)
 	}
-	return aead.Seal(enc, nonce, plain, nil), nil
+	return aead.Seal(bytes.Clone(e.enc), nonce, plain, nil), nil
 }
 
 // encapsulate makes a shared secret for a public key, by the hybrid of
 // draft-ietf-hpke-pq that is also called X-Wing.
-func (s *Source) encapsulate(public []byte) (shared, enc []byte, err error) {
+func encapsulate(public []byte, random [64]byte) (e encapsulated, err error) {
 	if len(public) < mlkem.EncapsulationKeySize768 {
-		return nil, nil, fmt.Errorf("public key of %d bytes", len(public))
+		return e, fmt.Errorf("public key of %d bytes", len(public))
 	}
 	pq, err := mlkem.NewEncapsulationKey768(public[:mlkem.EncapsulationKeySize768])
 	if err != nil {
-		return nil, nil, err
+		return e, err
 	}
 	theirs, err := ecdh.X25519().NewPublicKey(public[mlkem.EncapsulationKeySize768:])
 	if err != nil {
-		return nil, nil, err
+		return e, err
 	}
-	var random [64]byte
-	_, _ = s.Read(random[:]) // it never fails
 	own, err := ecdh.X25519().NewPrivateKey(random[:32])
 	if err != nil {
-		return nil, nil, err
+		return e, err
 	}
 	sharedT, err := own.ECDH(theirs)
 	if err != nil {
-		return nil, nil, err
+		return e, err
 	}
 	sharedPQ, encPQ, err := mlkemtest.Encapsulate768(pq, random[32:])
 	if err != nil {
-		return nil, nil, err
+		return e, err
 	}
 	encT := own.PublicKey().Bytes()
 	sum := sha3.Sum256(slices.Concat(sharedPQ, sharedT, encT, theirs.Bytes(), []byte(`\./`+`/^\`)))
-	return sum[:], slices.Concat(encPQ, encT), nil
+	return encapsulated{sum[:], slices.Concat(encPQ, encT)}, nil
 }
 
 // extract is LabeledExtract of RFC 9180.

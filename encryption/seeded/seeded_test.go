@@ -37,3 +37,33 @@ func TestSealHPKE(t *testing.T) {
 		t.Error("sealed for no key")
 	}
 }
+
+// What a cheap source seals is another thing for another info, opens, and is the
+// same from every source.
+func TestCheapSealHPKE(t *testing.T) {
+	key, err := hpke.MLKEM768X25519().NewPrivateKey(bytes.Repeat([]byte{7}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]byte
+	for i := range byte(3) {
+		sealed, err := Cheap{New([32]byte{i})}.SealHPKE(key.PublicKey().Bytes(), []byte{i / 2}, []byte("plain"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := hpke.Open(key, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), []byte{i / 2}, sealed)
+		if err != nil || string(plain) != "plain" {
+			t.Errorf("opens as %q: %v", plain, err)
+		}
+		all = append(all, sealed)
+	}
+	if !bytes.Equal(all[0], all[1]) || bytes.Equal(all[1], all[2]) {
+		t.Error("it depends on something else than key and info")
+	}
+	c := Cheap{New([32]byte{1})}
+	for _, public := range [][]byte{must(c.Nobody()), must(c.Source.Nobody())} {
+		if sealed, err := c.SealHPKE(public, nil, nil); err != nil || len(sealed) == 0 {
+			t.Errorf("nobody has no key: %v", err)
+		}
+	}
+}

@@ -27,6 +27,7 @@ type family struct {
 
 // theFamily is made once: key generation costs more than a world may.
 var theFamily = sync.OnceValues(func() (*family, error) {
+	encryption.Remember()
 	random := seededBy(0, "family")
 	founder, _, err := encryption.Found(&encryption.CreateOptions{Name: "a", Now: start, Random: random})
 	if err != nil {
@@ -120,13 +121,13 @@ func (f *family) some(n int, all bool) []*encryption.Identity {
 
 // seededBy returns the source of randomness of one component of a world, so that
 // what one of them draws does not change what another one does.
-func seededBy(seed uint64, component string) *seeded.Source {
+func seededBy(seed uint64, component string) seeded.Cheap {
 	var key [32]byte
 	for i := range 8 {
 		key[i] = byte(seed >> (8 * i))
 	}
 	copy(key[8:], component)
-	return seeded.New(key)
+	return seeded.Cheap{Source: seeded.New(key)}
 }
 
 // drawing is seededBy for numbers.

@@ -134,8 +134,9 @@ func (d *device) after() {
 			continue
 		}
 		if out := e.link.Take(); len(out) > 0 {
-			d.own.sends(d, e, out)
-			e.send(out)
+			frames := frames(out)
+			d.own.sends(d, e, frames)
+			e.send(out, frames)
 		}
 		if e.link.Ended() {
 			e.hangUp()

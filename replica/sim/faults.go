@@ -190,7 +190,8 @@ func (w *world) add(sponsor *device) {
 	if !w.inside(sponsor) || len(w.devices) >= maxDevices || w.anybody(func(d *device) bool { return d.unaware }) {
 		return
 	}
-	j, err := encryption.NewJoiner(&encryption.JoinOptions{Name: fmt.Sprint("new ", len(w.devices)), Random: w.bytes})
+	name := fmt.Sprint("new ", len(w.devices)) // its keys are the same in all worlds: they are dear
+	j, err := encryption.NewJoiner(&encryption.JoinOptions{Name: name, Random: seededBy(0, name)})
 	if err != nil {
 		w.fail("no joiner: %v", err)
 		return

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -25,6 +24,7 @@ type end struct {
 	closed bool
 
 	arrived []byte        // and not yet a whole frame
+	coming  []frame       // as they were sent, of which none has arrived whole; see arrive
 	last    time.Duration // when the last piece that was sent to it arrives
 	flying  int           // pieces on their way to it
 	allowed int           // of those, how many arrive, once the stream is cut
@@ -133,16 +133,17 @@ func (d *device) learn(h *encryption.Hello, err error) {
 	}
 }
 
-// send hands bytes to the network, in one piece or in two.
-func (e *end) send(out []byte) {
+// send hands frames to the network, in one piece or in two.
+func (e *end) send(out []byte, frames []frame) {
 	w := e.device.w
 	w.hash(out)
 	w.result.Bytes += len(out)
 	if w.tracing() {
-		for _, m := range messages(out) {
-			w.tracef("%s > %s: %s", e.device.name, e.peer.device.name, w.describe(m))
+		for _, f := range frames {
+			w.tracef("%s > %s: %s", e.device.name, e.peer.device.name, w.describe(f.message))
 		}
 	}
+	e.peer.coming = append(e.peer.coming, frames...)
 	if len(out) > 1 && w.draw.net.IntN(8) == 0 {
 		at := 1 + w.draw.net.IntN(len(out)-1)
 		e.peer.carry(out[:at])
@@ -179,7 +180,7 @@ func (e *end) arrive(piece []byte) {
 	}
 	e.arrived = append(e.arrived, piece...)
 	for !e.closed {
-		m, n, err := first(e.arrived)
+		m, n, err := e.first()
 		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 			if len(e.arrived) > 0 {
 				e.device.w.seen(partOfAFrame)
@@ -196,24 +197,44 @@ func (e *end) arrive(piece []byte) {
 	}
 }
 
-// first reads the first frame of b and returns its length.
+// frame is a message and how many bytes it takes.
+type frame struct {
+	message wire.Message
+	size    int
+}
+
+// first returns the first message that has arrived, and its size. It was read when it
+// was sent, and nothing on the way alters it.
+func (e *end) first() (wire.Message, int, error) {
+	if len(e.coming) == 0 {
+		return first(e.arrived)
+	}
+	f := e.coming[0]
+	if len(e.arrived) < f.size {
+		return nil, 0, io.ErrUnexpectedEOF
+	}
+	e.coming = e.coming[1:]
+	return f.message, f.size, nil
+}
+
+// first reads the first frame of b.
 func first(b []byte) (wire.Message, int, error) {
 	under := bytes.NewReader(b)
 	m, err := wire.NewReader(under).Read()
 	return m, len(b) - under.Len(), err
 }
 
-// messages reads frames that a replica has made.
-func messages(b []byte) []wire.Message {
-	var all []wire.Message
-	r := wire.NewReader(bufio.NewReader(bytes.NewReader(b)))
-	for {
-		m, err := r.Read()
+// frames reads what a replica has made.
+func frames(b []byte) (all []frame) {
+	for len(b) > 0 {
+		m, n, err := first(b)
 		if err != nil {
 			return all
 		}
-		all = append(all, m)
+		all = append(all, frame{m, n})
+		b = b[n:]
 	}
+	return all
 }
 
 // hangUp closes one end. What it sent before arrives, or a part of it, and then

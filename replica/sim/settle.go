@@ -49,12 +49,19 @@ func (w *world) speak() {
 	w.later(8*time.Second, w.speak)
 }
 
-// keep connects whom nothing connects, again and again.
+// keep connects whom nothing connects, again and again. Each of two calls the other
+// in its turn: of a removal that nobody who is left has heard of, a device that is
+// out tells those whom it calls, and not those who call it.
 func (w *world) keep() {
 	all := w.running()
+	w.turn = !w.turn
 	for i, a := range all {
 		for _, b := range all[i+1:] {
-			if w.streams(a, b) == 0 && !w.calm {
+			switch {
+			case w.calm || w.streams(a, b) > 0:
+			case w.turn:
+				w.meet(b, a)
+			default:
 				w.meet(a, b)
 			}
 		}

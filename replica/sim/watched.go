@@ -24,6 +24,7 @@ type watched struct {
 	d       *device
 	durable map[[32]byte]bool // hashes of envelopes, operations and epoch records on the disk
 	had     marks             // that were on the disk once
+	shown   map[string]marks  // on the disk, by the key of the index entry that shows them
 	reads   map[string]model.Position
 	writer  encryption.WriterID
 	backs   int  // how often the directory was put back
@@ -31,7 +32,7 @@ type watched struct {
 }
 
 func (o *watched) begin(d *device) {
-	*o = watched{d: d, durable: map[[32]byte]bool{}, had: marks{}, reads: map[string]model.Position{}}
+	*o = watched{d: d, durable: map[[32]byte]bool{}, had: marks{}, shown: map[string]marks{}, reads: map[string]model.Position{}}
 	d.disk.tap = o.wrote
 }
 
@@ -39,6 +40,9 @@ func (o *watched) begin(d *device) {
 func (o *watched) wrote(b *store.Batch) {
 	o.fresh = true
 	for op := range b.Ops() {
+		if op.Table == tableIndex {
+			o.show(op.Key, op.Value)
+		}
 		switch {
 		case op.Delete:
 		case op.Table == tableMembers || op.Table == tableEpochs:
@@ -53,6 +57,27 @@ func (o *watched) wrote(b *store.Batch) {
 			o.readMark(op.Value)
 		}
 	}
+}
+
+// show takes note of the marks in an entry of the index, or that there are none in it.
+func (o *watched) show(key, value []byte) {
+	m := marks{}
+	m.read(key, value)
+	if len(m) > 0 {
+		o.shown[string(key)] = m
+	} else {
+		delete(o.shown, string(key))
+	}
+}
+
+// shows says whether the disk shows a mark.
+func (o *watched) shows(mark string) bool {
+	for _, m := range o.shown { // order-free: any of them will do
+		if m[mark] {
+			return true
+		}
+	}
+	return false
 }
 
 // readMark: the position up to which a chat was read never goes back.
@@ -77,9 +102,11 @@ func (o *watched) putBack(m marks) {
 	o.had = maps.Clone(m)
 	clear(o.reads)
 	clear(o.durable)
+	clear(o.shown)
 	add := func(_, value []byte) error { o.durable[sha256.Sum256(value)] = true; return nil }
 	mem := o.d.disk.mem
 	err := errors.Join(mem.Scan(tableMembers, nil, nil, add), mem.Scan(tableEpochs, nil, nil, add),
+		mem.Scan(tableIndex, nil, nil, func(key, value []byte) error { o.show(key, value); return nil }),
 		eachEnvelope(mem, func(_ encryption.WriterID, _ uint64, raw []byte) error { return add(nil, raw) }))
 	if err != nil {
 		o.d.w.fail("%s: a copy of the directory cannot be read: %v", o.d.name, err)
@@ -88,22 +115,24 @@ func (o *watched) putBack(m marks) {
 
 // acknowledged: what Apply has returned for is on the disk.
 func (o *watched) acknowledged(mark string) {
-	if !marksOn(o.d.disk.mem)[mark] {
+	if !o.shows(mark) {
 		o.d.w.fail("%s has acknowledged %s, which is not on its disk", o.d.name, mark)
 	}
 	o.had[mark] = true
 }
 
 // look: what was on the disk once is still there.
-func (o *watched) look() marks {
-	now := marksOn(o.d.disk.mem)
+func (o *watched) look() {
+	now := marks{}
+	for _, m := range o.shown { // order-free: a set is filled
+		maps.Copy(now, m)
+	}
 	for _, mark := range slices.Sorted(maps.Keys(o.had)) {
 		if !now[mark] {
 			o.d.w.fail("%s has lost %s", o.d.name, mark)
 		}
 	}
 	o.had = now
-	return now
 }
 
 func (o *watched) opened(*device) { o.look() }
@@ -139,9 +168,9 @@ func (o *watched) after(d *device) {
 }
 
 // sends: what others are told is durable here.
-func (o *watched) sends(d *device, e *end, out []byte) {
-	for _, m := range messages(out) {
-		switch m := m.(type) {
+func (o *watched) sends(d *device, e *end, out []frame) {
+	for _, f := range out {
+		switch m := f.message.(type) {
 		case *wire.Hello:
 			if m.Backlog {
 				d.w.seen(backlogMet)

@@ -60,6 +60,7 @@ type world struct {
 	apart   map[[2]int]bool // pairs between which nothing goes
 	healing bool            // faults are over
 	slow    bool            // disks are
+	turn    bool            // of those who came later to call those who came before
 	still   int             // how often in a row all were found equal
 	calm    bool            // all are equal and wait for nothing
 

@@ -319,6 +319,9 @@ func (l *loop) merge(g *group, ref account.Ref, changes []crdt.Change, device en
 	}
 	before := parts(doc)
 	n, err := doc.doc.Apply(changes)
+	if errors.Is(err, crdt.ErrMissing) {
+		return &lackError{ref, doc.id, err}
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", ref, err)
 	}
@@ -357,11 +360,17 @@ func (l *loop) finishGroup(g *group) error {
 }
 
 // refuse takes a group back that could not be built: edits are answered with
-// the error, and an envelope that does not apply freezes its writer.
+// the error, and an envelope that does not apply freezes its writer, or has it wait
+// for what it lacks.
 func (l *loop) refuse(g *group, err error) {
 	var p *poison
 	var s *spoilt
+	var lack *lackError
 	switch {
+	case errors.As(err, &p) && errors.As(err, &lack) && l.lacks(p, lack):
+		l.requeue(g.intents)
+	case lack != nil && p != nil: // and the core has frozen its writer
+		l.requeue(g.intents)
 	case errors.As(err, &p):
 		l.core.Refuse(p.writer, p.err)
 		l.requeue(g.intents)

@@ -45,6 +45,10 @@ func openByHand(c *hand.Config) (hand.Replica, error) {
 	if d.loop, err = r.load(); err != nil {
 		return nil, err
 	}
+	if m := c.Limits; m != nil {
+		d.loop.limits = logLimits{keep: m.Keep, most: m.Most, tail: m.Tail, every: m.Every, atOnce: m.Most, part: m.Part}
+		d.loop.core.OfferFrom(m.OfferFrom)
+	}
 	d.loop.launch()
 	return d, nil
 }

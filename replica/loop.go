@@ -62,6 +62,7 @@ type loop struct {
 	limits logLimits
 	base   baseRecord                  // as the store has it
 	wanted map[account.DocumentID]bool // damaged here, and asked for
+	lacked map[account.DocumentID]bool // those that are asked for as envelopes lack something in them
 }
 
 // linkEvent is what a link's reader tells the loop: a message, or the end.
@@ -159,6 +160,7 @@ func (l *loop) begin() error {
 	if g.batch.Len() == 0 {
 		l.answer(g.intents, nil)
 		l.healed(g)
+		l.filled(g)
 		l.absorbed(g) // what it brought was known, and the next part may come
 		return nil
 	}
@@ -221,6 +223,7 @@ func (l *loop) finish(err error) {
 	l.r.hub.publish(g.events) // first: who subscribes after Apply has returned does not see what it did
 	l.answer(g.intents, nil)
 	l.perform(l.core.Step(core.Committed{}))
+	l.filled(g)
 	l.absorbed(g)
 	l.perform(l.core.SetBacklog(l.backlog()))
 	l.sendOwed()

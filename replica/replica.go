@@ -182,7 +182,7 @@ func (r *Replica) load() (*loop, error) {
 	}
 	l := &loop{
 		r: r, config: r.config, limits: defaultLogLimits(),
-		links: map[core.SessionID]*link{}, saved: map[[32]byte]bool{}, comparing: map[[8]byte]*comparison{}, wanted: map[account.DocumentID]bool{},
+		links: map[core.SessionID]*link{}, saved: map[[32]byte]bool{}, comparing: map[[8]byte]*comparison{}, wanted: map[account.DocumentID]bool{}, lacked: map[account.DocumentID]bool{},
 	}
 	if err := errors.Join(l.loadRoster(), l.loadUnsure()); err != nil {
 		return nil, err

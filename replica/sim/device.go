@@ -46,6 +46,7 @@ type device struct {
 type saved struct {
 	mem   *store.Memory
 	marks marks
+	ahead frontier
 }
 
 // keychain is a number outside of the directory.
@@ -88,6 +89,9 @@ func (d *device) open() bool {
 	}
 	if d.keychain != nil {
 		c.Generation = d.keychain
+	}
+	if d.w.plan.short {
+		c.Limits = &shortLogs
 	}
 	rep, err := hand.Open(c)
 	switch {

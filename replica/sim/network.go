@@ -29,6 +29,9 @@ type end struct {
 	flying  int           // pieces on their way to it
 	allowed int           // of those, how many arrive, once the stream is cut
 	cut     bool
+
+	ahead frontier // of what was sent to it of documents
+	wants int      // for how many parts of them it has asked
 }
 
 // meet connects two devices, if they can be connected: they authenticate each
@@ -41,7 +44,7 @@ func (w *world) meet(a, b *device) {
 	if w.streams(a, b) == 1 {
 		w.seen(twoStreams)
 	}
-	x, y := &end{device: a}, &end{device: b}
+	x, y := &end{device: a, ahead: frontier{}}, &end{device: b, ahead: frontier{}}
 	x.peer, y.peer = y, x
 	delay := w.latency()
 	y.last = w.now + delay + 1 // nothing comes before the stream does

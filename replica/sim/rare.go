@@ -37,6 +37,11 @@ const (
 	compared
 	checked
 	editNotFound
+	logShortened
+	offered
+	documentsCame
+	snapshotEnded
+	resumed
 	numRare
 )
 
@@ -74,6 +79,11 @@ var rareNames = [numRare]string{
 	compared:          "fingerprints compared equal",
 	checked:           "stored records verified",
 	editNotFound:      "edit refused: pin beside nothing",
+	logShortened:      "envelope dropped from a log",
+	offered:           "snapshot offered",
+	documentsCame:     "part of a snapshot received",
+	snapshotEnded:     "last part of a snapshot received",
+	resumed:           "snapshot resumed after a cut",
 }
 
 func (r Rare) String() string { return rareNames[r] }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"maps"
 )
 
 var errEnd = errors.New("the simulated journal has lost its end")
@@ -9,7 +10,7 @@ var errEnd = errors.New("the simulated journal has lost its end")
 // save copies a directory.
 func (w *world) save(d *device) {
 	w.event("saved", d)
-	d.saved = &saved{mem: d.disk.mem.Snapshot(), marks: marksOn(d.disk.mem)}
+	d.saved = &saved{mem: d.disk.mem.Snapshot(), marks: marksOn(d.disk.mem), ahead: maps.Clone(d.own.ahead)}
 }
 
 // putBack puts the copy of a directory in its place. It is noticed at the start,
@@ -22,7 +23,7 @@ func (w *world) putBack(d *device) {
 	d.crash()
 	state := d.lostState()
 	d.disk.mem = d.saved.mem.Snapshot()
-	d.own.putBack(d.saved.marks)
+	d.own.putBack(d.saved)
 	switch {
 	case state == knownToSome && w.noticedAtOnce(d), state != knownToSome && w.draw.fault.IntN(3) == 0 && w.noticedAtOnce(d):
 		w.seen(backAtOnce)
@@ -80,6 +81,7 @@ func (d *device) lostState() knownTo {
 		}
 		has := chainOn(o.disk.mem, writer) > last
 		all, none = all && has, none && !has
+		none = none && o.own.ahead[writer] <= last // its documents may have it
 		if o.saved != nil && chainOn(o.saved.mem, writer) <= last {
 			all = false // it could be put back to that
 		}

@@ -25,6 +25,7 @@ type watched struct {
 	durable map[[32]byte]bool // hashes of envelopes, operations and epoch records on the disk
 	had     marks             // that were on the disk once
 	shown   map[string]marks  // on the disk, by the key of the index entry that shows them
+	ahead   frontier          // that the documents may be at; see isAhead
 	reads   map[string]model.Position
 	writer  encryption.WriterID
 	backs   int  // how often the directory was put back
@@ -32,7 +33,7 @@ type watched struct {
 }
 
 func (o *watched) begin(d *device) {
-	*o = watched{d: d, durable: map[[32]byte]bool{}, had: marks{}, shown: map[string]marks{}, reads: map[string]model.Position{}}
+	*o = watched{d: d, durable: map[[32]byte]bool{}, had: marks{}, shown: map[string]marks{}, ahead: frontier{}, reads: map[string]model.Position{}}
 	d.disk.tap = o.wrote
 }
 
@@ -44,6 +45,8 @@ func (o *watched) wrote(b *store.Batch) {
 			o.show(op.Key, op.Value)
 		}
 		switch {
+		case op.Delete && op.Table == tableLog:
+			o.d.w.seen(logShortened)
 		case op.Delete:
 		case op.Table == tableMembers || op.Table == tableEpochs:
 			o.durable[sha256.Sum256(op.Value)] = true
@@ -97,9 +100,9 @@ func (o *watched) readMark(value []byte) {
 }
 
 // putBack forgets what the directory does not hold any more.
-func (o *watched) putBack(m marks) {
+func (o *watched) putBack(s *saved) {
 	o.backs++
-	o.had = maps.Clone(m)
+	o.had, o.ahead = maps.Clone(s.marks), maps.Clone(s.ahead)
 	clear(o.reads)
 	clear(o.durable)
 	clear(o.shown)
@@ -190,6 +193,7 @@ func (o *watched) sends(d *device, e *end, out []frame) {
 		case *wire.Epochs:
 			o.told(e, "an epoch", m.Records...)
 		}
+		o.transferred(e, f.message)
 	}
 }
 
@@ -209,6 +213,7 @@ func (o *watched) told(e *end, what string, raws ...[]byte) {
 
 // delivered counts what comes twice.
 func (w *world) delivered(e *end, m wire.Message) {
+	e.device.own.arrived(e, m)
 	w.event(fmt.Sprintf("receives %T from %s", m, e.peer.device.name), e.device)
 	if m, ok := m.(*wire.Envelope); ok && e.device.own.durable[sha256.Sum256(m.Raw)] {
 		w.seen(duplicate)

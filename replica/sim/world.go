@@ -9,11 +9,15 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/starling-sync/starling/replica/internal/hand"
 	"github.com/starling-sync/starling/replica/internal/wire"
 )
 
 // tightWindow is the window of worlds whose limits are tight, in bytes.
 const tightWindow = 8 << 10
+
+// shortLogs are the limits of worlds in which logs are dropped and documents sent.
+var shortLogs = hand.Limits{Keep: 4, Most: 10, Tail: 3, Every: 2, OfferFrom: 6, Part: 600}
 
 // plan is what kind of world it is, drawn from the seed.
 type plan struct {
@@ -23,6 +27,7 @@ type plan struct {
 	rollbacks   bool // directories are put back to an older state
 	membership  bool // devices are added and removed
 	tight       bool // windows are small
+	short       bool // logs are
 	faults      time.Duration
 	pause       time.Duration // mean, between two edits of one device
 	delay       time.Duration // mean latency
@@ -44,6 +49,7 @@ func drawPlan(r *rand.Rand) plan {
 	if r.IntN(8) == 0 {
 		p.devices += 1 + r.IntN(2)
 	}
+	p.short = r.IntN(3) == 0
 	p.pause = p.faults * time.Duration(p.devices) / time.Duration(4+r.IntN(10))
 	return p
 }

@@ -57,6 +57,7 @@ type Ledger struct {
 	waiting  map[encryption.DeviceID]int   // bytes of buffered by the device they came from
 	frozen   map[encryption.WriterID]error // writers of which nothing more is accepted
 	disputed map[dispute]bool
+	lacking  map[encryption.WriterID]lack           // writers whose next envelope rests on what is not here
 	recorded map[encryption.WriterID]encryption.Dep // how far operations vouch for writers
 	vouched  map[encryption.WriterID]encryption.Dep // the same, and what envelopes that count rest on
 	roster   [32]byte                               // digest of the membership and the epoch records
@@ -108,6 +109,7 @@ func NewLedger(id *encryption.Identity, chains map[encryption.WriterID]encryptio
 		waiting:    map[encryption.DeviceID]int{},
 		frozen:     map[encryption.WriterID]error{},
 		disputed:   map[dispute]bool{},
+		lacking:    map[encryption.WriterID]lack{},
 		stagedBase: map[encryption.WriterID]encryption.Chain{},
 		holds:      map[encryption.DeviceID]map[encryption.WriterID]uint64{},
 		heard:      map[encryption.DeviceID]bool{},
@@ -210,7 +212,7 @@ func (l *Ledger) offer(from source, raw []byte) (encryption.WriterID, uint64, er
 func (l *Ledger) ready() (w encryption.WriterID, i int, ok bool) {
 	for {
 		for _, w := range sortedWriters(l.buffered) {
-			if w == l.author.Writer {
+			if w == l.author.Writer || l.waits(w) {
 				continue
 			}
 			c, _ := l.chain(w)
@@ -381,6 +383,7 @@ func (l *Ledger) commit() (entries []Entry, adopted []encryption.WriterID) {
 	l.version++
 	l.announced = maps.Clone(l.proposed)
 	entries, l.entries = l.entries, nil
+	l.filledBy(entries)
 	return entries, adopted
 }
 

@@ -48,6 +48,20 @@ type Config struct {
 	Log    *slog.Logger
 	Clock  func() time.Time
 	Random io.Reader
+	Limits *Limits // nil: those that replicas have
+}
+
+// Limits are bounds of which those that replicas have are too high for small worlds.
+type Limits struct {
+	// Of the log, in envelopes: how many are kept though everybody has them, how many
+	// for devices that are away, how many of each writer when there are more, and how
+	// many pass between two looks.
+	Keep, Most, Tail, Every uint64
+	// OfferFrom is how many envelopes there must have been for a device that has
+	// nothing to be offered documents.
+	OfferFrom uint64
+	// Part is how many bytes of documents are sent at once, about.
+	Part int
 }
 
 // Replica is an open replica that is driven by hand. To crash it, drop it.

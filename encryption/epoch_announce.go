@@ -17,6 +17,8 @@ type announcement struct {
 	body   *epochBody   // nil until the record could be opened
 	broken error        // the record opened, and does not hold
 	tried  int          // how many HPKE keys found no wrap
+
+	tells map[EpochTag]bool // the epochs whose secrets are in the body; never written to
 }
 
 // past returns the operations that the author of the epoch knew.

@@ -174,15 +174,15 @@ func (k *keyring) takeSecrets(a *announcement, e *epoch) {
 			missing[o.tag] = true
 		}
 	}
-	if len(missing) == 0 {
-		return
-	}
 	secrets, err := openSecrets(e, k.account, a.body.Secrets)
 	if err != nil {
 		return
 	}
+	a.tells = map[EpochTag]bool{}
 	for _, s := range secrets {
-		if tag := epochTag(s, k.account); missing[tag] {
+		tag := epochTag(s, k.account)
+		a.tells[tag] = true
+		if missing[tag] {
 			k.secrets[tag] = newEpoch(s, k.account)
 		}
 	}

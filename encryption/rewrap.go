@@ -124,9 +124,13 @@ func (r *epochRecord) openRewrap(e *epoch, log *membershipLog) (*rewrapBody, err
 	return &b, nil
 }
 
-// holders returns the members for whom there is a wrap of the epoch, ascending.
+// holders returns the members for whom there is a wrap of the epoch, ascending. One
+// that has another key than the author of the epoch knew may have lost that.
 func (k *keyring) holders(log *membershipLog, a *announcement) []DeviceID {
-	ids := slices.Clone(a.body.Recipients)
+	ids := slices.DeleteFunc(slices.Clone(a.body.Recipients), func(d DeviceID) bool {
+		key := log.resolved.hpke[log.adds[d]]
+		return key != nil && !a.past(log).has(key.index)
+	})
 	for _, w := range k.rewraps {
 		if w.body.Tag == a.tag {
 			ids = append(ids, w.body.Recipients...)
@@ -175,8 +179,10 @@ func (id *Identity) PrepareRewrap(random io.Reader, met ...DeviceID) (records []
 	return records, nil
 }
 
-// ends returns the epochs, of those that are open here, that no other open one
-// follows: whoever has these can read everything.
+// ends returns the epochs, of those that are open here, whose secrets no other open
+// one that follows tells: whoever has these can read everything. A device that has
+// lost its key does not know the secrets that were wrapped for it, and the epochs that
+// it begins do not tell them.
 func (k *keyring) ends() []*announcement {
 	var ends []*announcement
 	for _, a := range k.all {
@@ -184,7 +190,7 @@ func (k *keyring) ends() []*announcement {
 			continue
 		}
 		ends = slices.DeleteFunc(ends, func(o *announcement) bool {
-			return o.tag == a.tag || o.op == nil || a.op != nil && a.op.past.has(o.op.index)
+			return o.tag == a.tag || (o.op == nil || a.op != nil && a.op.past.has(o.op.index)) && a.tells[o.tag]
 		})
 		ends = append(ends, a)
 	}

@@ -214,3 +214,51 @@ func besidesOnly(t *testing.T, by, to *Identity) []byte {
 	signed := encode(signedEpochBody{Body: body, Signature: labelRewrapSign.sign(by.keys.signing, body)})
 	return must(sealRecord(e, by.account, wraps, signed, labelRewrapBody, seeded(2)))
 }
+
+// TestRewrapForALostKey: a device that was put back to before its last rekey cannot
+// open the epoch that was wrapped for that key. It replaces the key and begins an epoch
+// itself, which does not tell the secret of the other one, so it is served that.
+func TestRewrapForALostKey(t *testing.T) {
+	ids := team(t, 2)
+	a, b := ids[0], ids[1]
+	old := b.Copy()
+	replaceKey(t, b)
+	tell(t, b, a)
+	tag := rotate(t, a)
+	raw := sealOne(t, a, 1)
+	tell(t, a, old)
+	if old.epochOf(tag) != nil {
+		t.Fatal("opened without the key")
+	}
+	replaceKey(t, old)
+	rotate(t, old)
+	tell(t, old, a)
+	served := rewraps(t, a, old.device)
+	if len(served) == 0 {
+		t.Fatal("it is not served")
+	}
+	admitRecords(t, old, served...)
+	if !opens(old, raw) {
+		t.Error("what was sealed for the lost key cannot be opened")
+	}
+	admitRecords(t, a, served...)
+	if len(rewraps(t, a, old.device)) != 0 {
+		t.Error("it is served again")
+	}
+}
+
+func replaceKey(t *testing.T, id *Identity) {
+	t.Helper()
+	op, seed, err := id.PrepareRekey(testTime, inOrder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := id.ExportKey(seed, inOrder)
+	if err == nil {
+		err = id.ImportKeys(key)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	admitAll(t, id, [][]byte{op})
+}

@@ -259,6 +259,7 @@ func (l *loop) perform(effects []core.Effect) {
 		case core.Send:
 			l.send(e)
 		case core.Load:
+			e.From = slices.DeleteFunc(e.From, l.goes)
 			l.perform(l.core.Step(l.load(e)))
 		case core.Admit:
 			l.admitRoster(e)

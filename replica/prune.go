@@ -8,6 +8,7 @@ import (
 
 	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/internal/core"
+	"github.com/starling-sync/starling/replica/internal/wire"
 	"github.com/starling-sync/starling/replica/store"
 )
 
@@ -127,6 +128,10 @@ func (l *loop) prune(g *group) {
 		kept, room = kept-n, room-n
 	}
 }
+
+// goes says whether an envelope is dropped by the group in flight, and may be gone from
+// the disk already. Whoever lacks it is offered documents once that group is durable.
+func (l *loop) goes(e wire.Acked) bool { return e.Seq <= l.core.Base(e.Writer).Seq }
 
 // pruneWriter drops the oldest envelopes of a writer, at most room of them, and
 // returns how many.

@@ -157,6 +157,9 @@ func (d *device) after() {
 	d.own.after(d)
 }
 
+// same says whether two are one device of the account: one is a copy of the other.
+func (d *device) same(o *device) bool { return d.file == o.file }
+
 // tick tells the process that a second has passed.
 func (d *device) tick() {
 	d.ticking = false

@@ -42,6 +42,9 @@ func (w *world) strike() {
 	if w.plan.rollbacks {
 		common = append(common, w.save, w.save, w.putBack, w.putBack, w.putBack)
 	}
+	if w.plan.copies {
+		common = append(common, w.copy, w.copy)
+	}
 	if w.plan.membership {
 		common = append(common, w.add, w.remove, w.rotate)
 	}
@@ -245,7 +248,7 @@ func (w *world) busy(d *device) bool {
 // remove lets a device remove another one, while enough are left.
 func (w *world) remove(d *device) {
 	target := w.devices[w.draw.fault.IntN(len(w.devices))]
-	if !w.inside(d) || target == d || len(d.id.Members()) < 3 || w.checks.removals >= 2 || target.id == nil {
+	if !w.inside(d) || target.same(d) || len(d.id.Members()) < 3 || w.checks.removals >= 2 || target.id == nil {
 		return
 	}
 	if _, member := d.id.Member(target.id.Device()); !member {

@@ -37,7 +37,7 @@ type end struct {
 // meet connects two devices, if they can be connected: they authenticate each
 // other, tell what they know of the membership, and begin a session.
 func (w *world) meet(a, b *device) {
-	if !a.up() || !b.up() || !w.reachable(a, b) || w.streams(a, b) >= 2 || !w.hello(a, b) {
+	if !a.up() || !b.up() || a.same(b) || !w.reachable(a, b) || w.streams(a, b) >= 2 || !w.hello(a, b) {
 		return
 	}
 	w.event("meet", a, b)

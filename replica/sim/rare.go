@@ -37,6 +37,8 @@ const (
 	compared
 	checked
 	editNotFound
+	copied
+	copyNoticed
 	logShortened
 	offered
 	documentsCame
@@ -79,6 +81,8 @@ var rareNames = [numRare]string{
 	compared:          "fingerprints compared equal",
 	checked:           "stored records verified",
 	editNotFound:      "edit refused: pin beside nothing",
+	copied:            "copy of a directory began to run",
+	copyNoticed:       "copy that runs noticed by others",
 	logShortened:      "envelope dropped from a log",
 	offered:           "snapshot offered",
 	documentsCame:     "part of a snapshot received",

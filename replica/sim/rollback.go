@@ -100,3 +100,23 @@ func (d *device) lostState() knownTo {
 	}
 	return knownToSome
 }
+
+// copy copies a directory to another machine, and both go on, of which the account
+// has the one device. The copy is at another place than it was, so that it becomes
+// another writer before it says anything; the other one is none the wiser.
+func (w *world) copy(d *device) {
+	if w.copies > 0 || d.disk.mem == nil || len(w.devices) >= maxDevices || w.anybody(func(o *device) bool { return o.unaware }) {
+		return
+	}
+	w.copies++
+	c := w.newDevice(d.file)
+	c.place, c.keychain, c.skew = d.place+100, nil, d.skew
+	c.disk.mem = d.disk.mem.Snapshot()
+	c.own.putBack(&saved{marks: marksOn(c.disk.mem), ahead: maps.Clone(d.own.ahead)})
+	w.event("copied", d, c)
+	w.seen(copied)
+	if !c.open() {
+		w.reopen(c)
+	}
+	w.use(c)
+}

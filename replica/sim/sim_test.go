@@ -56,6 +56,8 @@ func TestKeptWorlds(t *testing.T) {
 		{20450, "an operation that came while a disk was full was not told to others, who refused what followed it"},
 		{50271, "of two that are out, one called nobody, and only it could have told of its removal"},
 		{400142, "an envelope that rests on documents of a snapshot that was cut froze its honest writer"},
+		{402288, "an envelope was read that the group in flight had dropped, and taken for damaged"},
+		{500201, "a device that had lost its key and began an epoch was never told what was sealed for that key"},
 		{20564, "a roster that came while a disk was full was never compared with that of others again"},
 	} {
 		if err := Run(kept.seed, nil).Err(); err != nil {

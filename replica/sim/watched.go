@@ -259,6 +259,11 @@ func (d *device) excused(message, text string, cause error) bool {
 		d.w.seen(keyLost)
 		return true // it has lost the key that the epoch was wrapped for, and makes another one
 	}
-	return strings.Contains(text, "writes under a new identity") || strings.Contains(text, "has written as this device") ||
-		strings.Contains(text, "it runs in two places at once")
+	if strings.Contains(text, "has written as this device") || strings.Contains(text, "it runs in two places at once") {
+		if d.w.copies > 0 {
+			d.w.seen(copyNoticed)
+		}
+		return true
+	}
+	return strings.Contains(text, "writes under a new identity")
 }

@@ -28,6 +28,7 @@ type plan struct {
 	membership  bool // devices are added and removed
 	tight       bool // windows are small
 	short       bool // logs are
+	copies      bool // a directory is copied, and both are used
 	faults      time.Duration
 	pause       time.Duration // mean, between two edits of one device
 	delay       time.Duration // mean latency
@@ -50,6 +51,7 @@ func drawPlan(r *rand.Rand) plan {
 		p.devices += 1 + r.IntN(2)
 	}
 	p.short = r.IntN(3) == 0
+	p.copies = r.IntN(6) == 0
 	p.pause = p.faults * time.Duration(p.devices) / time.Duration(4+r.IntN(10))
 	return p
 }
@@ -72,6 +74,7 @@ type world struct {
 
 	draw   draws
 	bytes  io.Reader // of hellos and joiners
+	copies int       // devices that run beside the one whose directory they are a copy of
 	marks  int       // edits by which it is known whether anything was lost
 	checks checks
 	result *Result

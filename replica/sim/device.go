@@ -37,6 +37,7 @@ type device struct {
 	written bool // it is on the disk, and the replica does not know
 	ticking bool // a tick is planned
 
+	falsify bool   // of a hostile member: its next frontier is false
 	unaware bool   // it was put back, and will hear of it from whomever it meets
 	saved   *saved // a copy of its directory
 	own     watched
@@ -139,6 +140,9 @@ func (d *device) after() {
 		}
 		if out := e.link.Take(); len(out) > 0 {
 			frames := frames(out)
+			if d.hostile() {
+				out, frames = d.altered(out, frames)
+			}
 			d.own.sends(d, e, frames)
 			e.send(out, frames)
 		}

@@ -29,6 +29,8 @@ type end struct {
 	flying  int           // pieces on their way to it
 	allowed int           // of those, how many arrive, once the stream is cut
 	cut     bool
+	muted   bool // it sends nothing any more
+	strange bool // what comes may be no frames
 
 	ahead frontier // of what was sent to it of documents
 	wants int      // for how many parts of them it has asked
@@ -139,14 +141,22 @@ func (d *device) learn(h *encryption.Hello, err error) {
 // send hands frames to the network, in one piece or in two.
 func (e *end) send(out []byte, frames []frame) {
 	w := e.device.w
+	if e.muted {
+		return
+	}
 	w.hash(out)
 	w.result.Bytes += len(out)
+	if !e.device.hostile() && !e.peer.device.hostile() {
+		w.said += len(out)
+	}
 	if w.tracing() {
 		for _, f := range frames {
 			w.tracef("%s > %s: %s", e.device.name, e.peer.device.name, w.describe(f.message))
 		}
 	}
-	e.peer.coming = append(e.peer.coming, frames...)
+	if !e.peer.strange {
+		e.peer.coming = append(e.peer.coming, frames...)
+	}
 	if len(out) > 1 && w.draw.net.IntN(8) == 0 {
 		at := 1 + w.draw.net.IntN(len(out)-1)
 		e.peer.carry(out[:at])

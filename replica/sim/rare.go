@@ -39,6 +39,12 @@ const (
 	editNotFound
 	copied
 	copyNoticed
+	lied
+	forked
+	silent
+	falseFrontier
+	frozen
+	disputed
 	logShortened
 	offered
 	documentsCame
@@ -83,6 +89,12 @@ var rareNames = [numRare]string{
 	editNotFound:      "edit refused: pin beside nothing",
 	copied:            "copy of a directory began to run",
 	copyNoticed:       "copy that runs noticed by others",
+	lied:              "lie of a hostile member",
+	forked:            "fork by a hostile member",
+	silent:            "hostile member silent",
+	falseFrontier:     "false frontier of a hostile member",
+	frozen:            "writer frozen",
+	disputed:          "log in dispute",
 	logShortened:      "envelope dropped from a log",
 	offered:           "snapshot offered",
 	documentsCame:     "part of a snapshot received",

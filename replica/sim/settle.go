@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"strings"
 	"time"
@@ -88,30 +89,56 @@ func (w *world) unsettled() string {
 func (w *world) inside(d *device) bool { return d.up() && d.rep.Standing() == model.StandingMember }
 
 // members returns the devices that take themselves for members.
-func (w *world) members() []*device { return w.those(w.inside) }
+func (w *world) members() []*device {
+	return w.those(func(d *device) bool { return w.inside(d) && !d.hostile() })
+}
 
 // settled says whether all members hold the same, know it, and wait for nothing.
 func (w *world) settled() bool {
 	all := w.members()
 	for _, d := range all {
-		if d.rep.Flying() || d.rep.Backlog() && len(all) > 1 || d.rep.Exchange().Digest() != all[0].rep.Exchange().Digest() {
+		if d.rep.Flying() || d.rep.Backlog() && len(all) > 1 || w.holding(d) != w.holding(all[0]) {
 			return false
 		}
-		if len(d.ends) < len(w.others(d, all)) {
-			return false
-		}
+		ends := 0
 		for _, e := range d.ends {
+			if e.peer.device.hostile() {
+				continue
+			}
+			ends++
 			if e.flying > 0 || e.cut || e.link == nil || len(e.arrived) > 0 {
 				return false
 			}
 		}
+		if ends < len(w.others(d, all)) {
+			return false
+		}
 		for _, p := range d.rep.Exchange().Peers() {
+			if w.hostile != nil && p.Device == w.hostile.id.Device() {
+				continue
+			}
 			if !p.Known || !p.CaughtUp || !p.Delivered {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// holding is a digest of what a device holds. Of what a hostile member has signed
+// nothing is expected.
+func (w *world) holding(d *device) [32]byte {
+	x := d.rep.Exchange()
+	if w.hostile == nil {
+		return x.Digest()
+	}
+	var all []byte
+	for _, writer := range x.Writers() {
+		if c := x.Writer(writer); c.Device != w.hostile.id.Device() {
+			all = fmt.Append(all, writer, c.Seq, c.Head)
+		}
+	}
+	return sha256.Sum256(all)
 }
 
 // others returns those of all that a device can talk to.
@@ -133,9 +160,9 @@ func (w *world) silence() {
 		w.fail("not settled %v after the faults ended: %s", settleTime, w.unsettled())
 		return
 	}
-	before := w.result.Bytes
+	before := w.said
 	w.run(w.now+silenceTime, never)
-	if w.result.Failure == "" && w.result.Bytes != before {
-		w.fail("%d bytes were sent when all had been said", w.result.Bytes-before)
+	if w.result.Failure == "" && w.said != before {
+		w.fail("%d bytes were sent when all had been said", w.said-before)
 	}
 }

@@ -59,6 +59,10 @@ func (w *world) play() {
 		d.open()
 		w.use(d)
 	}
+	if w.plan.hostile {
+		w.hostile = w.devices[len(w.devices)-1]
+		w.later(0, w.misbehave)
+	}
 	w.later(0, w.mingle)
 	w.later(around(w.draw.fault, w.plan.faults/16), w.strike)
 	w.run(w.plan.faults, never)

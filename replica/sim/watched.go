@@ -15,6 +15,7 @@ import (
 	"github.com/starling-sync/starling/crdt/account"
 	"github.com/starling-sync/starling/crdt/model"
 	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/internal/core"
 	"github.com/starling-sync/starling/replica/internal/wire"
 	"github.com/starling-sync/starling/replica/store"
 )
@@ -144,6 +145,9 @@ func (o *watched) down(*device)   { o.look() }
 // after checks what holds between any two events.
 func (o *watched) after(d *device) {
 	w, x := d.w, d.rep.Exchange()
+	if d.hostile() {
+		return
+	}
 	out := x.Outstanding()
 	if out.Full {
 		w.seen(windowFull)
@@ -152,13 +156,13 @@ func (o *watched) after(d *device) {
 		w.seen(buffered)
 	}
 	if out.Distrust {
-		w.fail("%s distrusts an honest writer", d.name)
+		o.distrusts(x.Distrusted())
 	}
 	if now := d.rep.Author().Writer; now != o.writer {
 		if o.writer != (encryption.WriterID{}) {
 			w.seen(renewed)
 			d.unaware = false
-			if o.backs == 0 {
+			if o.backs == 0 && w.hostile == nil { // whose lies cost a writer
 				w.fail("%s became another writer for no reason", d.name)
 			}
 		}
@@ -170,8 +174,25 @@ func (o *watched) after(d *device) {
 	}
 }
 
+// distrusts: nobody distrusts an honest writer, but a device that lies about it.
+func (o *watched) distrusts(all []core.Distrusted) {
+	for _, t := range all {
+		switch {
+		case !o.d.excusable(t.Author, t.With):
+			o.d.w.fail("%s distrusts an honest writer", o.d.name)
+		case t.With.IsZero():
+			o.d.w.seen(frozen)
+		default:
+			o.d.w.seen(disputed)
+		}
+	}
+}
+
 // sends: what others are told is durable here.
 func (o *watched) sends(d *device, e *end, out []frame) {
+	if d.hostile() {
+		return
+	}
 	for _, f := range out {
 		switch m := f.message.(type) {
 		case *wire.Hello:
@@ -231,7 +252,11 @@ func (l *listener) WithGroup(string) slog.Handler                    { return l 
 func (l *listener) Handle(_ context.Context, r slog.Record) error {
 	var all []string
 	var cause error
+	blamed := ""
 	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "device" {
+			blamed = a.Value.String()
+		}
 		all = append(all, a.String())
 		if err, ok := a.Value.Any().(error); ok {
 			cause = err
@@ -240,10 +265,25 @@ func (l *listener) Handle(_ context.Context, r slog.Record) error {
 	})
 	text := r.Message + ": " + strings.Join(all, ", ")
 	l.d.w.tracef("%s says: %s", l.d.name, text)
-	if !l.d.excused(r.Message, text, cause) {
+	if !l.d.excused(r.Message, text, cause) && !l.d.attacked(blamed, cause) {
 		l.d.w.fail("%s reports a fault: %s", l.d.name, text)
 	}
 	return nil
+}
+
+// attacked says whether what a device reports is of the hostile member, and blames
+// nobody else, unless for what is signed by that one.
+func (d *device) attacked(blamed string, cause error) bool {
+	h := d.w.hostile
+	if h == nil {
+		return false
+	}
+	for _, o := range d.w.honest() {
+		if o.id != nil && o.id.Device().String() == blamed {
+			return d.hostile() || errors.Is(cause, core.ErrOther) || errors.Is(cause, encryption.ErrFork)
+		}
+	}
+	return true
 }
 
 // excused says whether there is a reason for what a device reports.

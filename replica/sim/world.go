@@ -28,6 +28,7 @@ type plan struct {
 	membership  bool // devices are added and removed
 	tight       bool // windows are small
 	short       bool // logs are
+	hostile     bool // one of the members is
 	copies      bool // a directory is copied, and both are used
 	faults      time.Duration
 	pause       time.Duration // mean, between two edits of one device
@@ -52,6 +53,9 @@ func drawPlan(r *rand.Rand) plan {
 	}
 	p.short = r.IntN(3) == 0
 	p.copies = r.IntN(6) == 0
+	if p.hostile = r.IntN(6) == 0; p.hostile {
+		p.devices, p.membership, p.rollbacks, p.copies = max(p.devices, 3), false, false, false
+	}
 	p.pause = p.faults * time.Duration(p.devices) / time.Duration(4+r.IntN(10))
 	return p
 }
@@ -72,25 +76,27 @@ type world struct {
 	still   int             // how often in a row all were found equal
 	calm    bool            // all are equal and wait for nothing
 
-	draw   draws
-	bytes  io.Reader // of hellos and joiners
-	copies int       // devices that run beside the one whose directory they are a copy of
-	marks  int       // edits by which it is known whether anything was lost
-	checks checks
-	result *Result
-	sum    hash.Hash
-	trace  io.Writer // nil: nobody reads it
+	draw    draws
+	bytes   io.Reader // of hellos and joiners
+	hostile *device   // nil for none
+	said    int       // bytes between honest devices
+	copies  int       // devices that run beside the one whose directory they are a copy of
+	marks   int       // edits by which it is known whether anything was lost
+	checks  checks
+	result  *Result
+	sum     hash.Hash
+	trace   io.Writer // nil: nobody reads it
 }
 
 // draws are the sources of what happens, each for one thing alone.
-type draws struct{ plan, net, disk, user, fault *rand.Rand }
+type draws struct{ plan, net, disk, user, fault, hostile *rand.Rand }
 
 func newWorld(seed uint64, trace io.Writer) *world {
 	w := &world{
 		seed: seed, apart: map[[2]int]bool{}, bytes: seededBy(seed, "bytes"),
 		draw: draws{
 			drawing(seed, "plan"), drawing(seed, "network"), drawing(seed, "disk"),
-			drawing(seed, "user"), drawing(seed, "faults"),
+			drawing(seed, "user"), drawing(seed, "faults"), drawing(seed, "hostile"),
 		},
 		result: &Result{Seed: seed}, sum: sha256.New(), trace: trace,
 	}

@@ -169,7 +169,7 @@ func (x *Exchange) envelope(s *session, m *wire.Envelope) {
 	switch {
 	case errors.Is(err, errDuplicate):
 		x.duplicate(s, w, seq)
-	case errors.Is(err, errOther):
+	case errors.Is(err, ErrOther):
 		x.dispute(s.device, w, seq, err)
 		x.rewind(s.device, w, seq)
 	case errors.Is(err, errFrozen):

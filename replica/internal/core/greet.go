@@ -122,7 +122,7 @@ func (x *Exchange) holding(s *session, members [32]byte, base map[encryption.Wri
 		w := encryption.WriterID(e.Writer)
 		named[w] = true
 		if c := x.durable[w]; c.Seq == e.Seq && c.Head != e.Head {
-			x.dispute(s.device, w, e.Seq, errOther)
+			x.dispute(s.device, w, e.Seq, ErrOther)
 		}
 		x.compareOwn(s.device, e)
 		x.learn(s, w, e.Seq)

@@ -174,9 +174,8 @@ var errDuplicate = errors.New("duplicate envelope")
 // accepted no more, or not from this device.
 var errFrozen = errors.New("frozen writer")
 
-// errOther is returned by offer for an envelope that is not the one held
-// under its number.
-var errOther = errors.New("another envelope has this number here")
+// ErrOther is reported of an envelope that is not the one held under its number.
+var ErrOther = errors.New("another envelope has this number here")
 
 // offer opens an envelope from a session and keeps it until Next can return
 // it. It returns the writer and number that the envelope claims.
@@ -191,7 +190,7 @@ func (l *Ledger) offer(from source, raw []byte) (encryption.WriterID, uint64, er
 	case l.frozen[w] != nil || l.disputed[dispute{from.device, w}]:
 		return w, seq, errFrozen
 	case seq == c.Seq && u.ID() != c.Head:
-		return w, seq, errOther
+		return w, seq, ErrOther
 	case seq <= c.Seq || slices.ContainsFunc(l.buffered[w][seq], func(h held) bool { return h.opened.ID() == u.ID() }):
 		return w, seq, errDuplicate
 	}

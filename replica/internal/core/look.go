@@ -1,5 +1,7 @@
 package core
 
+import "github.com/starling-sync/starling/encryption"
+
 // Tighten makes the bounds of the exchange smaller, in bytes, so that small worlds
 // reach them: what may be on its way to one device, what is read at a time, and
 // what may arrive from one device ahead of what it depends on.
@@ -36,3 +38,21 @@ func (x *Exchange) Outstanding() (o Outstanding) {
 // OfferFrom says from how many envelopes on a device that has nothing is offered
 // documents. For tests.
 func (x *Exchange) OfferFrom(n uint64) { x.limits.offerFrom = n }
+
+// Distrusted is a writer that is frozen, or of whose log a device has another version.
+type Distrusted struct {
+	Writer encryption.WriterID
+	Author encryption.DeviceID // zero for a writer of which nothing is here
+	With   encryption.DeviceID // zero for everybody: the writer is frozen
+}
+
+// Distrusted returns whom this device distrusts, in no order.
+func (l *Ledger) Distrusted() (all []Distrusted) {
+	for w := range l.frozen { // order-free: the caller is told so
+		all = append(all, Distrusted{w, l.durable[w].Device, encryption.DeviceID{}})
+	}
+	for d := range l.disputed { // order-free: the caller is told so
+		all = append(all, Distrusted{d.writer, l.durable[d.writer].Device, d.device})
+	}
+	return all
+}

@@ -86,7 +86,7 @@ func (x *Exchange) answerOffer(s *session) {
 		switch o, c := s.offer[w], x.durable[w]; {
 		case o.Seq > c.Seq || x.disputed[dispute{s.device, w}]:
 		case o.Seq == c.Seq && o.Head != c.Head:
-			x.dispute(s.device, w, o.Seq, errOther)
+			x.dispute(s.device, w, o.Seq, ErrOther)
 		default:
 			x.learn(s, w, o.Seq)
 			s.due[w] = c.Seq

@@ -248,11 +248,61 @@ func (l *loop) mergeSaved(g *group, part *core.Absorb) error {
 				return err
 			}
 		}
-		if err := l.merge(g, ref, changes[i], part.Device); err != nil {
+		err := l.merge(g, ref, changes[i], part.Device)
+		if errors.Is(err, crdt.ErrConflict) {
+			err = l.mergeSound(g, ref, changes[i], part.Device)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// errForked says why changes of a snapshot are left out.
+var errForked = errors.New("their writer has given another change with the same number to this device, or they rest on such a change")
+
+// mergeSound merges what is not forked.
+func (l *loop) mergeSound(g *group, ref account.Ref, changes []crdt.Change, device encryption.DeviceID) error {
+	sound, err := l.withoutForks(ref, changes)
+	if err != nil {
+		return err
+	}
+	l.fault("", fmt.Errorf("%s: %d changes of a snapshot are left out: %w", ref, len(changes)-len(sound), errForked))
+	return l.merge(g, ref, sound, device)
+}
+
+// withoutForks returns the changes but for those of writers that have forked the
+// document, and for what rests on these. Otherwise one hostile member could spoil every
+// snapshot between two others.
+func (l *loop) withoutForks(ref account.Ref, changes []crdt.Change) ([]crdt.Change, error) {
+	doc, err := l.docs.get(ref)
+	if err != nil {
+		return nil, err
+	}
+	here := map[[16]byte]map[uint64]crdt.Hash{}
+	out := map[crdt.Hash]bool{}
+	forked := map[[16]byte]bool{}
+	for _, c := range changes {
+		if here[c.Actor] == nil {
+			own, err := doc.doc.ChangesBy(crdt.Writer(c.Actor))
+			if err != nil {
+				return nil, err
+			}
+			here[c.Actor] = map[uint64]crdt.Hash{}
+			for _, o := range own {
+				here[c.Actor][o.Seq] = o.Hash
+			}
+		}
+		if hash, known := here[c.Actor][c.Seq]; known && hash != c.Hash {
+			forked[c.Actor] = true
+		}
+		resting := slices.ContainsFunc(c.Deps, func(h crdt.Hash) bool { return out[h] })
+		if resting || forked[c.Actor] && here[c.Actor][c.Seq] != c.Hash {
+			out[c.Hash] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(changes), func(c crdt.Change) bool { return out[c.Hash] }), nil
 }
 
 // adoptChains makes it part of the group that this device holds what a snapshot

@@ -219,9 +219,15 @@ func (o *watched) sends(d *device, e *end, out []frame) {
 }
 
 func (o *watched) claims(e *end, w encryption.WriterID, seq uint64) {
-	if has := chainOn(o.d.disk.mem, w); seq > has {
+	if has := chainOn(o.d.disk.mem, w); seq > has && !o.d.frozen(w) {
 		o.d.w.fail("%s tells %s that it has number %d of writer %s, and %d is durable", o.d.name, e.peer.device.name, seq, w, has)
 	}
+}
+
+// frozen says whether a device takes nothing more of a writer, so that it acknowledges
+// what it throws away.
+func (d *device) frozen(w encryption.WriterID) bool {
+	return d.w.hostile != nil && d.rep != nil && slices.ContainsFunc(d.rep.Exchange().Distrusted(), func(t core.Distrusted) bool { return t.Writer == w })
 }
 
 func (o *watched) told(e *end, what string, raws ...[]byte) {

@@ -290,6 +290,9 @@ func (l *loop) admit(g *group, a *core.Admitted, size *int) error {
 			return err
 		}
 		changes, err := batch.Of(i, doc.doc.At)
+		if errors.Is(err, change.ErrUnknownChange) {
+			return &lackError{ref, doc.id, err}
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", ref, err)
 		}

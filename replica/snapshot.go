@@ -12,6 +12,7 @@ import (
 
 	"github.com/starling-sync/starling/crdt"
 	"github.com/starling-sync/starling/crdt/account"
+	"github.com/starling-sync/starling/crdt/change"
 	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/internal/core"
 	"github.com/starling-sync/starling/replica/internal/wire"
@@ -280,25 +281,14 @@ func (l *loop) withoutForks(ref account.Ref, changes []crdt.Change) ([]crdt.Chan
 	if err != nil {
 		return nil, err
 	}
-	here := map[[16]byte]map[uint64]crdt.Hash{}
-	out := map[crdt.Hash]bool{}
-	forked := map[[16]byte]bool{}
+	out, forked := map[crdt.Hash]bool{}, map[[16]byte]bool{}
 	for _, c := range changes {
-		if here[c.Actor] == nil {
-			own, err := doc.doc.ChangesBy(crdt.Writer(c.Actor))
-			if err != nil {
-				return nil, err
-			}
-			here[c.Actor] = map[uint64]crdt.Hash{}
-			for _, o := range own {
-				here[c.Actor][o.Seq] = o.Hash
-			}
+		hash, known := doc.doc.At(change.Place{Actor: c.Actor, Seq: c.Seq})
+		if known && hash == c.Hash {
+			continue
 		}
-		if hash, known := here[c.Actor][c.Seq]; known && hash != c.Hash {
-			forked[c.Actor] = true
-		}
-		resting := slices.ContainsFunc(c.Deps, func(h crdt.Hash) bool { return out[h] })
-		if resting || forked[c.Actor] && here[c.Actor][c.Seq] != c.Hash {
+		forked[c.Actor] = forked[c.Actor] || known
+		if forked[c.Actor] || slices.ContainsFunc(c.Deps, func(h crdt.Hash) bool { return out[h] }) {
 			out[c.Hash] = true
 		}
 	}

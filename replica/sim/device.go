@@ -164,6 +164,10 @@ func (d *device) after() {
 // same says whether two are one device of the account: one is a copy of the other.
 func (d *device) same(o *device) bool { return d.file == o.file }
 
+// twin says whether another one is a copy of this device, or the reverse: each has
+// keys that the other one lacks.
+func (d *device) twin(o *device) bool { return o != d && o.same(d) }
+
 // tick tells the process that a second has passed.
 func (d *device) tick() {
 	d.ticking = false

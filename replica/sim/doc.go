@@ -8,6 +8,10 @@
 // and cut off, disks that are slow, full, or put back to an older state, processes
 // that die at any moment, and clocks that are wrong by years.
 //
+// In some worlds logs are so short that they are dropped and documents are sent in
+// place of them, a directory is copied and both are used, or one of the members is
+// hostile (hostile.go): with valid keys it lies, forks and falls silent.
+//
 // A world has three parts. While there are faults, people edit, devices meet and
 // part, and anything happens to them. Then the faults end, and within a stated time
 // all members must hold the same. Then there must be silence. What must hold at

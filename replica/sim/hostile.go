@@ -156,8 +156,9 @@ func (d *device) sealed(c *encryption.Content, members encryption.Hash) *wire.En
 // batch is a valid change of the hostile chat, the one after skip others that nobody
 // gets.
 func (a author) batch(w *world, skip int, label string) []byte {
-	doc, err := crdt.NewDocument(crdt.Writer(a.writer))
+	doc := crdt.NewDocument(crdt.Writer(a.writer))
 	var c *crdt.Change
+	var err error
 	for i := 0; i <= skip && err == nil; i++ {
 		e := doc.Edit(1)
 		if err = account.Apply(e, model.Edit{Op: model.ChatLabel, ID: hostileChat, Label: fmt.Sprint(label, " ", i)}); err == nil {

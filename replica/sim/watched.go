@@ -301,7 +301,7 @@ func (d *device) excused(message, text string, cause error) bool {
 		return d.w.checks.removals > 0
 	case !d.w.anybody(func(o *device) bool { return o.own.backs > 0 }):
 		return false
-	case errors.Is(cause, encryption.ErrUnknownEpoch) && d.own.backs > 0:
+	case errors.Is(cause, encryption.ErrUnknownEpoch) && (d.own.backs > 0 || d.w.anybody(d.twin)):
 		d.w.seen(keyLost)
 		return true // it has lost the key that the epoch was wrapped for, and makes another one
 	}

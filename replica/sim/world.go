@@ -14,10 +14,10 @@ import (
 )
 
 // tightWindow is the window of worlds whose limits are tight, in bytes.
-const tightWindow = 8 << 10
+const tightWindow = 2 << 10
 
 // shortLogs are the limits of worlds in which logs are dropped and documents sent.
-var shortLogs = hand.Limits{Keep: 4, Most: 10, Tail: 3, Every: 2, OfferFrom: 6, Part: 600}
+var shortLogs = hand.Limits{Keep: 4, Most: 10, Tail: 3, Every: 2, OfferFrom: 6, Part: 200}
 
 // plan is what kind of world it is, drawn from the seed.
 type plan struct {
@@ -53,7 +53,7 @@ func drawPlan(r *rand.Rand) plan {
 	}
 	p.short = r.IntN(3) == 0
 	p.copies = r.IntN(6) == 0
-	if p.hostile = r.IntN(6) < 9; p.hostile {
+	if p.hostile = r.IntN(6) == 0; p.hostile {
 		p.devices, p.membership, p.rollbacks, p.copies = max(p.devices, 3), false, false, false
 		p.short = false // a document that was forked spoils every snapshot, which is not mended yet
 	}

@@ -172,7 +172,6 @@ func (x *Exchange) envelope(s *session, m *wire.Envelope) {
 	case errors.Is(err, ErrOther):
 		x.dispute(s.device, w, seq, err)
 		x.rewind(s.device, w, seq)
-		x.throwAway(s, w, seq)
 	case errors.Is(err, errFrozen):
 		x.throwAway(s, w, seq)
 	case err != nil:
@@ -184,16 +183,6 @@ func (x *Exchange) envelope(s *session, m *wire.Envelope) {
 			x.rewind(s.device, w, seq)
 		}
 	}
-}
-
-// throwAway acknowledges what will never be taken. Otherwise it would take room in the
-// window for ever, and in the end there would be none for what honest devices wrote.
-func (x *Exchange) throwAway(s *session, w encryption.WriterID, seq uint64) {
-	if w == x.author.Writer {
-		return // what was lost of the own log is news
-	}
-	s.due[w] = max(s.due[w], seq)
-	x.emit(s.acknowledge()...)
 }
 
 // duplicate acknowledges what is durable already; what is not will be

@@ -83,8 +83,8 @@ func writer(n int) [16]byte {
 
 // types are all that there are.
 func types() []Type {
-	all := []Type{TypeResume, TypeFurther}
-	for t := TypeHello; t <= TypeNeighbours; t++ {
+	var all []Type
+	for t := TypeHello; t <= TypeFurther; t++ {
 		all = append(all, t)
 	}
 	return all
@@ -239,6 +239,12 @@ func drawMessage(t *rapid.T) Message {
 		return &Neighbours{Devices: append([][16]byte{}, drawWriters(t)...)}
 	case TypePart:
 		return &Part{More: rapid.Bool().Draw(t, "more"), Last: drawArray[[16]byte](t, "last"), Packed: rapid.SliceOfN(rapid.Byte(), 1, 2000).Draw(t, "packed")}
+	case TypePrint:
+		return &Print{Digest: [4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, "digest")), Fingerprint: drawArray[[8]byte](t, "fingerprint")}
+	case TypeProbe:
+		return &Probe{Prefix: drawPrefix(t, MaxPrefix)}
+	case TypeProbed:
+		return drawProbed(t)
 	case TypeCompare:
 		return &Compare{Nonce: drawArray[[8]byte](t, "nonce")}
 	}

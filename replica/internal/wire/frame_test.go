@@ -15,6 +15,7 @@ func TestCutFrames(t *testing.T) {
 	for _, m := range []Message{
 		&Hello{}, frontierOf(3), membersOf(2, 100), epochsOf(2, 100), &Envelope{Raw: make([]byte, 200)}, ackOf(3), &Compare{}, &Compared{},
 		offerOf(3), wantOf(3), &Part{Packed: make([]byte, 200)}, neighboursOf(3),
+		&Print{}, &Probe{Prefix: make([]byte, 3)}, sumsOf(3), leavesOf(3),
 	} {
 		raw := frameOf(t, m)
 		for n := range raw {

@@ -20,6 +20,8 @@ const (
 	MaxPart      = 9 << 20   // bytes of the documents of one Part, packed; unpacked at most MaxBatch
 	MaxWanted    = 1024      // documents that one Want names
 	MaxNearby    = 64        // devices that one Neighbours names: all of an account
+	MaxPrefix    = 15        // bytes of the prefix of a Probe: all of an id but one
+	MaxLeaves    = 512       // documents that one Probed names
 )
 
 // The most bytes that CBOR takes for the head of a list within the limits
@@ -64,6 +66,12 @@ func maxBody(t Type) int {
 		return MaxEnvelope - sizeFront
 	case TypePart:
 		return sizePart + MaxPart
+	case TypePrint:
+		return sizePrint
+	case TypeProbe:
+		return MaxPrefix
+	case TypeProbed:
+		return 1 + MaxPrefix - 1 + 1 + MaxLeaves*sizeLeaf // below the longest prefix there are fewer
 	}
 	return -1
 }

@@ -33,12 +33,11 @@ const (
 	TypeWant
 	TypePart
 	TypeNeighbours
-)
-
-// More types of frames. Numbers in between are for others.
-const (
-	TypeResume  Type = 16
-	TypeFurther Type = 17
+	TypePrint
+	TypeProbe
+	TypeProbed
+	TypeResume
+	TypeFurther
 )
 
 // Message is one frame's content.
@@ -222,6 +221,12 @@ func decodeBody(t Type, body []byte) (Message, error) {
 	case TypeNeighbours:
 		m := &Neighbours{}
 		return m, decodeCBOR(decNearby, body, &m.Devices)
+	case TypePrint:
+		return decodePrint(body)
+	case TypeProbe:
+		return &Probe{Prefix: body}, nil
+	case TypeProbed:
+		return decodeProbed(body)
 	}
 	return nil, malformed("frame of unknown type %d", t)
 }

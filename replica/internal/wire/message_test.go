@@ -211,6 +211,9 @@ func TestMessageLimits(t *testing.T) {
 		"writers of a resume":          {resumeOf(MaxWriters), resumeOf(MaxWriters + 1)},
 		"bytes of a part":              {&Part{Packed: make([]byte, MaxPart)}, &Part{Packed: make([]byte, MaxPart+1)}},
 		"least bytes of a part":        {&Part{Packed: []byte{0}}, &Part{}},
+		"bytes of a prefix":            {&Probe{Prefix: make([]byte, MaxPrefix)}, &Probe{Prefix: make([]byte, MaxPrefix+1)}},
+		"documents of a branch":        {leavesOf(MaxLeaves), leavesOf(MaxLeaves + 1)},
+		"sums of a branch":             {sumsOf(MaxPrefix - 1), sumsOf(MaxPrefix)},
 		"all of a membership log":      {membersOf(MaxOps, MaxOp), membersOf(MaxOps, MaxOp+1)},
 	} {
 		got, err := readOne(frameOf(t, c.at))
@@ -247,6 +250,7 @@ func TestLargestMessagesFillTheirFrames(t *testing.T) {
 		&Envelope{Raw: make([]byte, MaxEnvelope)}, &Compare{}, &Compared{},
 		offerOf(MaxWriters), wantOf(MaxWanted), &Part{Packed: make([]byte, MaxPart)}, neighboursOf(MaxNearby),
 		resumeOf(MaxWriters), &further{Rest: make([]byte, MaxEnvelope-sizeFront)},
+		&Print{}, &Probe{Prefix: make([]byte, MaxPrefix)}, longLeavesOf(MaxLeaves),
 	} {
 		body, err := m.append(nil)
 		if err != nil {

@@ -37,7 +37,7 @@ func libraryBatch() *Batch {
 func makeVectors(t *testing.T) []*vectortest.Vector {
 	return slices.Concat(frameVectors(t), helloVectors(t), frontierVectors(t), memberVectors(t), epochVectors(t),
 		envelopeVectors(t), ackVectors(t), compareVectors(t), offerVectors(t), wantVectors(t), partVectors(t),
-		neighbourVectors(t), resumeVectors(t), furtherVectors(t), batchVectors(t), elidedVectors(t), zstdVectors(t))
+		neighbourVectors(t), printVectors(t), probeVectors(t), probedVectors(t), resumeVectors(t), furtherVectors(t), batchVectors(t), elidedVectors(t), zstdVectors(t))
 }
 
 // said is a vector of a good message, and refused one of a body that is none.
@@ -97,6 +97,11 @@ func frameVectors(t *testing.T) []*vectortest.Vector {
 		one("part-above", "announces a part of 9,437,202 bytes", "ErrMalformed", "9380c004 0b"),
 		one("neighbours-limit", "announces neighbours of 1,090 bytes and ends", "ErrUnexpectedEOF", "c308 0c"),
 		one("neighbours-above", "announces neighbours of 1,091 bytes", "ErrMalformed", "c408 0c"),
+		one("print-above", "announces a print of 13 bytes", "ErrMalformed", "0e 0d"),
+		one("probe-limit", "announces a prefix of 15 bytes and ends", "ErrUnexpectedEOF", "10 0e"),
+		one("probe-above", "announces a prefix of 16 bytes", "ErrMalformed", "11 0e"),
+		one("probed-limit", "announces a branch of 24,592 bytes and ends", "ErrUnexpectedEOF", "91c001 0f"),
+		one("probed-above", "announces a branch of 24,593 bytes", "ErrMalformed", "92c001 0f"),
 		one("type-thirteen", "type 13", "ErrMalformed", "09 0d"+vecNonce),
 	}
 }

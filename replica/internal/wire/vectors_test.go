@@ -59,6 +59,12 @@ func describe(v *vectortest.Vector, m Message) *vectortest.Vector {
 		for _, d := range m.Devices {
 			v.Hex("device", d[:])
 		}
+	case *Print:
+		v.Hex("digest", m.Digest[:]).Hex("fingerprint", m.Fingerprint[:])
+	case *Probe:
+		v.Hex("prefix", m.Prefix)
+	case *Probed:
+		describeProbed(v, m)
 	case *Compare:
 		v.Hex("nonce", m.Nonce[:])
 	case *Compared:
@@ -96,7 +102,7 @@ func TestVectors(t *testing.T) {
 		return tryFrame(t, v)
 	})
 	for _, kind := range []string{
-		"hello", "frontier", "members", "epochs", "envelope", "ack", "compare", "compared", "offer", "want", "part", "neighbours", "resume", "further", "batch",
+		"hello", "frontier", "members", "epochs", "envelope", "ack", "compare", "compared", "offer", "want", "part", "neighbours", "print", "probe", "probed", "resume", "further", "batch",
 	} {
 		if good[kind] < 1 || bad[kind] <= good[kind] {
 			t.Errorf("%s: %d positive and %d negative vectors: some are missing", kind, good[kind], bad[kind])

@@ -7,6 +7,9 @@ import "testing"
 func TestBytes(t *testing.T) {
 	n := newNetwork()
 	a, b := n.add("a", identity("a", "ab"), "bytes"), n.add("b", identity("b", "ab"), "bytes")
+	a.prints, b.prints = true, true
+	a.setPrint()
+	b.setPrint()
 	s := &scenario{network: n, auto: true}
 	talk := func(x, y *end, write uint64) (there, back int) {
 		there, back = x.bytes, y.bytes

@@ -19,7 +19,7 @@ type command struct {
 }
 
 func commands() []command {
-	return append(hostCommands(), streamCommands()...)
+	return slices.Concat(hostCommands(), streamCommands(), treeCommands())
 }
 
 // onHost is a command whose first argument is a host.

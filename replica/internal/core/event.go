@@ -55,6 +55,7 @@ type Absorbed struct {
 	Session SessionID
 	Device  encryption.DeviceID
 	Mended  bool
+	Differ  bool
 	Err     error
 }
 
@@ -153,6 +154,9 @@ type Absorb struct {
 	Packed  []byte // as in wire.Part
 	Chains  map[encryption.WriterID]encryption.Chain
 	Mended  bool // they are not of a snapshot, and were asked for by Mend
+	// Differ names the documents that were asked for because they differ from those
+	// here, for a part that has some; no others are merged.
+	Differ [][16]byte
 }
 
 func (Send) effect()          {}

@@ -32,6 +32,7 @@ type Exchange struct {
 	partial  *fetch     // the last one, if it was cut
 	mends    [][16]byte // documents that are damaged here
 	twice    bool       // something has come twice
+	tune     tune       // of the documents here
 	out      []Effect
 }
 
@@ -76,7 +77,10 @@ func (x *Exchange) Step(ev Event) []Effect {
 		x.absorbed(ev)
 	case Mend:
 		x.mend(ev)
+	default:
+		x.stepTree(ev)
 	}
+	x.attune()
 	return x.effects()
 }
 
@@ -144,9 +148,11 @@ func (x *Exchange) received(s *session, m wire.Message) {
 	case *wire.Part:
 		x.part(s, m)
 	case *wire.Compare:
-		x.emit(AnswerCompare{s.id, m.Nonce})
+		x.asksCompare(s, m)
 	case *wire.Compared:
 		x.emit(PeerCompared{s.id, s.device, m})
+	default:
+		x.receivedTree(s, m)
 	}
 }
 
@@ -403,14 +409,6 @@ func (x *Exchange) sendRoster(s *session, ops, records [][]byte) {
 	}
 	for part := range slices.Chunk(records, wire.MaxRecords) {
 		x.emit(Send{s.id, &wire.Epochs{Records: part}})
-	}
-}
-
-func (x *Exchange) compareAll(nonce [8]byte) {
-	for _, s := range x.ordered() {
-		if s.known {
-			x.emit(Send{s.id, &wire.Compare{Nonce: nonce}})
-		}
 	}
 }
 

@@ -23,6 +23,7 @@ func (x *Exchange) connected(ev Connected) {
 	}
 	x.sessions[s.id] = s
 	s.owed = x.backlog
+	s.harmony.due = begins(x.id.Device(), ev.Device)
 	x.emit(Send{s.id, x.hello(s)})
 	x.guess(s)
 }

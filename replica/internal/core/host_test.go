@@ -61,6 +61,7 @@ type host struct {
 	ends     map[SessionID]*end
 	nextID   SessionID
 	compared []*wire.Compared
+	prints   bool // it tells the exchange what its documents are like
 }
 
 // open begins a lifetime of the process on the disk as it is.
@@ -82,6 +83,7 @@ func (h *host) open() {
 	h.rewound, h.group, h.edits, h.ends = false, nil, 0, map[SessionID]*end{}
 	h.parts, h.pruning = nil, keepLog
 	h.x.SetBacklog(h.backlog())
+	h.setPrint()
 }
 
 func (h *host) backlog() bool { return h.disk.sealed < h.disk.edits }
@@ -103,7 +105,7 @@ func (h *host) build() {
 	}
 	g.edits, g.changed, g.part = g.edits+h.edits, h.edits > 0, nil
 	if err := h.absorb(&g); err != nil {
-		h.perform(h.x.Step(Absorbed{Session: g.part.Session, Device: g.part.Device, Err: err}))
+		h.perform(h.x.Step(Absorbed{Session: g.part.Session, Device: g.part.Device, Differ: g.part.Differ != nil, Err: err}))
 		h.abort()
 		return
 	}
@@ -150,7 +152,7 @@ func (h *host) build() {
 // absorbed says that the part of a group is durable.
 func (h *host) absorbed(g *disk) {
 	if g.part != nil {
-		h.perform(h.x.Step(Absorbed{Session: g.part.Session, Device: g.part.Device, Mended: g.part.Mended}))
+		h.perform(h.x.Step(Absorbed{Session: g.part.Session, Device: g.part.Device, Mended: g.part.Mended, Differ: g.part.Differ != nil}))
 	}
 }
 
@@ -206,6 +208,7 @@ func (h *host) commit() {
 	h.net.check.committed(h, h.group)
 	g := h.group
 	h.disk, h.group = *g, nil
+	h.setPrint()
 	h.net.logf("%s: commit", h.name)
 	h.perform(h.x.Step(Committed{}))
 	h.absorbed(g)
@@ -236,13 +239,17 @@ func (h *host) perform(effects []Effect) {
 		case Rewound:
 			h.rewound = true
 		case AnswerCompare:
-			m := &wire.Compared{Nonce: e.Nonce, Digest: h.x.Digest(), Fingerprint: h.x.FrontierDigest()}
+			m := &wire.Compared{Nonce: e.Nonce, Digest: h.x.Digest(), Fingerprint: h.fingerprint()}
 			h.net.logf("%s: answer %s", h.name, h.net.message(m))
 			h.send(e.Session, m)
 		case Serve:
 			h.serve(e)
 		case Absorb:
 			h.parts = append(h.parts, e)
+		case AnswerProbe:
+			h.send(e.Session, h.branch(e.Prefix))
+		case Look:
+			h.perform(h.x.Step(Looked{Session: e.Session, Theirs: e.Theirs, Ours: h.branch(e.Theirs.Prefix)}))
 		case PeerCompared:
 			h.compared = append(h.compared, e.Answer)
 		}

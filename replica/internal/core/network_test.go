@@ -196,9 +196,12 @@ func (n *network) effect(h *host, e Effect) string {
 		if e.Mended {
 			s = "mend with"
 		}
+		if e.Differ != nil {
+			s = "join with"
+		}
 		return s + n.documents(e.Packed) + " of " + n.device(e.Device) + n.chains(offerOf(e.Chains), " up to")
 	}
-	return fmt.Sprintf("%T", e)
+	return n.treeEffect(e, to)
 }
 
 func (n *network) message(m wire.Message) string {
@@ -257,7 +260,7 @@ func (n *network) message(m wire.Message) string {
 	case *wire.Compared:
 		return "compared"
 	}
-	return fmt.Sprintf("%T", m)
+	return n.treeMessage(m)
 }
 
 func (n *network) chains(m *wire.Offer, lead string) (s string) {

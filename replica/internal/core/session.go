@@ -32,7 +32,7 @@ type session struct {
 	offeredAt int
 	offer     map[encryption.WriterID]encryption.Chain
 	taken     map[encryption.WriterID]bool   // the chains were taken over up to somewhere since
-	wanted    []bool                         // of each Want that is not answered: it is a Mend
+	wanted    []wanted                       // each Want that is not answered
 	has       map[encryption.WriterID]uint64 // durable at the other end, or sent by it
 	sent      map[encryption.WriterID]uint64 // handed to the stream, at least has
 	claimed   map[encryption.WriterID]uint64 // what it said it holds
@@ -46,6 +46,13 @@ type session struct {
 	toldNearby [][16]byte
 	left       map[encryption.WriterID]left
 	inflight   int // bytes of unacked
+	harmony    harmony
+}
+
+// wanted is what a Want was for: a Mend, documents that differ, or the next ones.
+type wanted struct {
+	mends  bool
+	differ [][16]byte
 }
 
 // flight is an envelope that was sent and not acknowledged.

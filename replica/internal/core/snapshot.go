@@ -160,7 +160,7 @@ func (x *Exchange) fetchNext() {
 
 // want asks for documents. Answers come in the order of questions.
 func (x *Exchange) want(s *session, m *wire.Want) {
-	s.wanted = append(s.wanted, len(m.IDs) > 0)
+	s.wanted = append(s.wanted, wanted{mends: len(m.IDs) > 0})
 	x.emit(Send{s.id, m})
 }
 
@@ -202,11 +202,11 @@ func (x *Exchange) part(s *session, m *wire.Part) {
 		x.drop(s, errors.New("documents that nobody asked for"))
 		return
 	}
-	mends := s.wanted[0]
+	asked := s.wanted[0]
 	s.wanted = s.wanted[1:]
 	f := x.fetch
-	if mends {
-		x.emit(Absorb{Session: s.id, Device: s.device, Packed: m.Packed, Mended: true})
+	if asked.mends || asked.differ != nil {
+		x.emit(Absorb{Session: s.id, Device: s.device, Packed: m.Packed, Mended: asked.mends, Differ: asked.differ})
 		return
 	}
 	if f == nil || f.session != s.id || !f.asked {
@@ -234,12 +234,16 @@ func (x *Exchange) absorbed(ev Absorbed) {
 		if s != nil {
 			x.drop(s, ev.Err)
 		}
-	} else if f := x.fetch; f != nil && !ev.Mended {
+	} else if f := x.fetch; f != nil && !ev.Mended && !ev.Differ {
 		if f.merging--; f.ended && f.merging == 0 {
 			x.fetch = nil
 		}
 	}
 	x.fetchNext()
+	x.retune()
+	if ev.Differ {
+		x.took(ev)
+	}
 }
 
 // Adopted is a writer's chain that was taken over with a snapshot.

@@ -122,6 +122,7 @@ func (h *host) absorb(g *disk) error {
 	if err != nil {
 		return err
 	}
+	places = differing(part.Differ, places)
 	if before := g.docs; len(places) > 0 {
 		g.docs = g.docs.add(places...)
 		g.changed = g.changed || !slices.EqualFunc(before[:], g.docs[:], maps.Equal)

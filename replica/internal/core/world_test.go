@@ -27,6 +27,7 @@ type world struct {
 	lies    int
 	backups bool
 	shorten bool
+	prints  bool
 }
 
 // kind is which world it is.
@@ -36,10 +37,11 @@ type kind struct {
 	liar    bool // the last host lies
 	backups bool // directories are saved and put back
 	shorten bool // logs are cut, and hosts join late
+	prints  bool // hosts compare their documents
 }
 
 func newWorld(k kind) *world {
-	w := &world{network: newNetwork(), backups: k.backups, shorten: k.shorten}
+	w := &world{network: newNetwork(), backups: k.backups, shorten: k.shorten, prints: k.prints}
 	w.safety = newSafety(w.network)
 	w.check = w.safety
 	for _, c := range names[:k.hosts] {
@@ -59,7 +61,7 @@ func newWorld(k kind) *world {
 // enter opens a new host.
 func (w *world) enter(name, knows string) {
 	h := w.add(name, identity(name, knows), "world")
-	h.limits, h.perEntry, h.perGroup, h.tail = worldLimits(), 2, 2, 1
+	h.limits, h.perEntry, h.perGroup, h.tail, h.prints = worldLimits(), 2, 2, 1, w.prints
 	h.open()
 }
 

@@ -49,6 +49,12 @@
 // nobody takes what was written afterwards. The next change of a device that
 // knows of the removal begins a new epoch (epochs.go).
 //
+// Two devices with equal frontiers compare fingerprints when they meet and whenever
+// Verify asks. Documents that differ are named (tree.go, compare.go), and each takes from
+// the other what it lacks through the gate that all changes pass (reconcile.go). The log
+// decides where they contradict each other. An edit may rest on changes that are in no
+// envelope any more; whoever gets it asks for the document (lacking.go).
+//
 // What is damaged is found by Verify, and by Examine for whoever has the store to
 // himself. Mend makes anew what can be computed (mend.go); the log and the changes
 // that wait cannot. When the log is damaged, what can be read is carried over into a

@@ -4,7 +4,9 @@ import (
 	"context"
 	"strings"
 
+	"github.com/starling-sync/starling/crdt"
 	"github.com/starling-sync/starling/crdt/account"
+	"github.com/starling-sync/starling/replica/store"
 )
 
 // KeptEvents is how many past events a subscriber can resume over.
@@ -39,4 +41,52 @@ func RecentFirst(words string, bytes int) string {
 		out = append(out, string(c.raw[:2]))
 	}
 	return strings.Join(out, " ")
+}
+
+// Underneath replaces documents by what change makes of their changes, as damage that
+// nobody notices might: record, leaf and fingerprint are right for what there is then.
+// Without any changes a document is gone.
+func (r *Replica) Underneath(ctx context.Context, change func([]crdt.Change) []crdt.Change, refs ...account.Ref) error {
+	return r.ask(ctx, func(l *loop) error {
+		_ = l.land()
+		b := &store.Batch{}
+		if err := l.docs.begin(b); err != nil {
+			return err
+		}
+		for _, ref := range refs {
+			if err := l.underneath(b, ref, change); err != nil {
+				return err
+			}
+		}
+		if err := l.docs.finish(); err != nil {
+			return err
+		}
+		if err := l.config.Store.Commit(b); err != nil {
+			return err
+		}
+		l.setPrint(l.docs.prints.root())
+		l.docs.abort()
+		return nil
+	})
+}
+
+func (l *loop) underneath(b *store.Batch, ref account.Ref, change func([]crdt.Change) []crdt.Change) error {
+	doc, err := l.docs.get(ref)
+	if err != nil {
+		return err
+	}
+	changes, err := doc.doc.Changes()
+	if err != nil {
+		return err
+	}
+	doc.doc = crdt.NewDocument(l.docs.writer)
+	if changes = change(changes); len(changes) == 0 {
+		l.docs.prints.replace(doc.id, doc.leaf, [32]byte{})
+		b.Delete(tableDocs, doc.id[:])
+		b.Delete(tableIndex, indexKey(ref))
+		return nil
+	}
+	doc.dirty = true
+	_, err = doc.doc.Apply(changes)
+	return err
 }

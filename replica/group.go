@@ -282,27 +282,8 @@ func (l *loop) admit(g *group, a *core.Admitted, size *int) error {
 	*size += len(a.Raw)
 	for i, d := range batch.Docs {
 		ref := account.Ref{Kind: account.Kind(d.Kind), Entity: d.Entity}
-		if err := ref.Check(); err != nil {
-			return err
-		}
-		doc, err := l.docs.get(ref)
-		if err != nil {
-			return err
-		}
-		changes, err := batch.Of(i, doc.doc.At)
-		if errors.Is(err, change.ErrUnknownChange) {
-			return &lackError{ref, doc.id, err}
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", ref, err)
-		}
-		for _, c := range changes {
-			*size += len(c.Raw)
-			if c.Actor != [16]byte(a.Content.Writer) {
-				return fmt.Errorf("%s: change %d is by actor %x", ref, c.Seq, c.Actor)
-			}
-		}
-		if err := l.merge(g, ref, changes, a.Content.Device); err != nil {
+		n, err := l.applyPart(g, ref, batch, i, a.Content)
+		if *size += n; err != nil {
 			return err
 		}
 	}
@@ -322,9 +303,6 @@ func (l *loop) merge(g *group, ref account.Ref, changes []crdt.Change, device en
 	}
 	before := parts(doc)
 	n, err := doc.doc.Apply(changes)
-	if errors.Is(err, crdt.ErrMissing) {
-		return &lackError{ref, doc.id, err}
-	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", ref, err)
 	}
@@ -368,11 +346,9 @@ func (l *loop) finishGroup(g *group) error {
 func (l *loop) refuse(g *group, err error) {
 	var p *poison
 	var s *spoilt
-	var lack *lackError
+	var m *missing
 	switch {
-	case errors.As(err, &p) && errors.As(err, &lack) && l.lacks(p, lack):
-		l.requeue(g.intents)
-	case lack != nil && p != nil: // and the core has frozen its writer
+	case errors.As(err, &m) && l.waitFor(m):
 		l.requeue(g.intents)
 	case errors.As(err, &p):
 		l.core.Refuse(p.writer, p.err)

@@ -62,7 +62,11 @@ type loop struct {
 	limits logLimits
 	base   baseRecord                  // as the store has it
 	wanted map[account.DocumentID]bool // damaged here, and asked for
-	lacked map[account.DocumentID]bool // those that are asked for as envelopes lack something in them
+
+	lacking  map[account.DocumentID]lack // what envelopes wait for
+	own      own                         // what this device has written; read when it is needed
+	searches []*search                   // of those who wait for the end of descents
+	reads    map[encryption.DeviceID]int // of the whole log, because of a device; see maxRebuilds
 }
 
 // linkEvent is what a link's reader tells the loop: a message, or the end.
@@ -160,7 +164,6 @@ func (l *loop) begin() error {
 	if g.batch.Len() == 0 {
 		l.answer(g.intents, nil)
 		l.healed(g)
-		l.filled(g)
 		l.absorbed(g) // what it brought was known, and the next part may come
 		return nil
 	}
@@ -212,7 +215,7 @@ func (l *loop) finish(err error) {
 	}
 	l.counters, l.swept = g.next, max(l.swept, g.swept)
 	l.due = l.due || l.kept > 0 // it may be what salvaged changes wait for
-	l.print = l.docs.prints.root()
+	l.setPrint(l.docs.prints.root())
 	if g.suspects != nil {
 		l.suspects = g.suspects
 	}
@@ -223,7 +226,6 @@ func (l *loop) finish(err error) {
 	l.r.hub.publish(g.events) // first: who subscribes after Apply has returned does not see what it did
 	l.answer(g.intents, nil)
 	l.perform(l.core.Step(core.Committed{}))
-	l.filled(g)
 	l.absorbed(g)
 	l.perform(l.core.SetBacklog(l.backlog()))
 	l.sendOwed()
@@ -281,6 +283,12 @@ func (l *loop) perform(effects []core.Effect) {
 			l.answerCompare(e)
 		case core.PeerCompared:
 			l.compared(e)
+		case core.AnswerProbe:
+			l.answerProbe(e)
+		case core.Look:
+			l.look(e)
+		case core.Descended:
+			l.descended(e)
 		}
 	}
 }

@@ -140,6 +140,6 @@ func (l *loop) mendFingerprint() (bool, error) {
 		return false, err
 	}
 	*l.docs.prints, l.docs.stale = *sum, false
-	l.print = root
+	l.setPrint(root)
 	return true, nil
 }

@@ -33,7 +33,7 @@ func (l *loop) wants(id account.DocumentID) {
 		return
 	}
 	l.wanted[id] = true
-	if !l.lacked[id] {
+	if _, lacks := l.lacking[id]; !lacks {
 		l.config.Log.Warn("a damaged document is asked for from the other devices", "document", id)
 	}
 	l.core.Wants(l.wantedIDs())
@@ -54,15 +54,12 @@ func (l *loop) wantedIDs() [][16]byte {
 // here is damaged: then the document begins anew with that.
 func (l *loop) refetch(g *group, ref account.Ref, changes []crdt.Change, device encryption.DeviceID) error {
 	id := ref.ID(l.docs.account)
-	doc, err := l.docs.get(ref)
-	if err == nil && l.lacked[id] && !adds(doc.doc, changes) {
-		return nil // somebody else may have what is lacking
-	}
 	g.mended = append(g.mended, id)
+	_, err := l.docs.get(ref)
 	if !errors.Is(err, store.ErrDamaged) {
 		return err
 	}
-	doc, err = l.docs.replace(ref)
+	doc, err := l.docs.replace(ref)
 	if err != nil {
 		return err
 	}
@@ -82,18 +79,15 @@ func (l *loop) refetch(g *group, ref account.Ref, changes []crdt.Change, device 
 	return nil
 }
 
-// adds says whether any of the changes is not in a document.
-func adds(doc *crdt.Document, changes []crdt.Change) bool {
-	return slices.ContainsFunc(changes, func(c crdt.Change) bool { return !doc.Has(c.Hash) })
-}
-
 // healed follows a group that is durable.
 func (l *loop) healed(g *group) {
 	if len(g.mended) == 0 {
 		return
 	}
 	for _, id := range g.mended {
-		delete(l.wanted, id)
+		if !l.stillLacks(id) {
+			delete(l.wanted, id)
+		}
 	}
 	l.docs.due = l.docs.due || g.recount
 	l.core.Wants(l.wantedIDs())

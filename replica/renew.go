@@ -156,7 +156,7 @@ func (l *loop) renewIn(g *group) error {
 	}
 	l.config.Log.Info("a new writer", "writer", author.Writer, "after", l.author.Writer, "changes", g.next.Pending-g.next.Sealed)
 	l.author, l.stale, l.counters = author, false, g.next
-	l.print = l.docs.prints.root()
+	l.setPrint(l.docs.prints.root())
 	l.docs.writer = crdt.Writer(author.Writer)
 	l.core.Renew(author)
 	l.r.hub.publish(g.events)

@@ -182,7 +182,8 @@ func (r *Replica) load() (*loop, error) {
 	}
 	l := &loop{
 		r: r, config: r.config, limits: defaultLogLimits(),
-		links: map[core.SessionID]*link{}, saved: map[[32]byte]bool{}, comparing: map[[8]byte]*comparison{}, wanted: map[account.DocumentID]bool{}, lacked: map[account.DocumentID]bool{},
+		links: map[core.SessionID]*link{}, saved: map[[32]byte]bool{}, comparing: map[[8]byte]*comparison{}, wanted: map[account.DocumentID]bool{},
+		reads: map[encryption.DeviceID]int{}, lacking: map[account.DocumentID]lack{},
 	}
 	if err := errors.Join(l.loadRoster(), l.loadUnsure()); err != nil {
 		return nil, err
@@ -239,7 +240,6 @@ func (l *loop) loadContent(f formatRecord, nonce [16]byte) error {
 	}
 	l.docs.reload = func() (*fingerprint, error) { return openFingerprint(s, r.config.Log) }
 	l.docs.count = func() (*fingerprint, error) { return sumDocuments(s) }
-	l.print = prints.root()
 	if _, err := get(s, tableMeta, keyEpoch, &l.epoch); err != nil {
 		return err
 	}
@@ -247,6 +247,7 @@ func (l *loop) loadContent(f formatRecord, nonce [16]byte) error {
 		return err
 	}
 	l.core.SetBacklog(l.backlog())
+	l.setPrint(prints.root())
 	return nil
 }
 

@@ -215,21 +215,22 @@ func (l *loop) absorb(g *group) error {
 // absorbed goes on after a group with documents, if it has any.
 func (l *loop) absorbed(g *group) {
 	if g.part != nil {
-		l.perform(l.core.Step(core.Absorbed{Session: g.part.Session, Device: g.part.Device, Mended: g.part.Mended}))
+		l.perform(l.core.Step(core.Absorbed{Session: g.part.Session, Device: g.part.Device, Mended: g.part.Mended, Differ: g.part.Differ != nil}))
 	}
 }
 
 // mergeSaved takes everything apart before it applies anything. Of documents that
-// were asked for by name it takes those that are still wanted: every device was asked
-// for them, and another one may have answered first.
+// were asked for by name it takes no others, and of damaged ones those that are still
+// wanted: every device was asked for them, and another one may have answered first.
 func (l *loop) mergeSaved(g *group, part *core.Absorb) error {
 	saved, err := wire.DecodeSaved(part.Packed, naming)
 	if err != nil {
 		return err
 	}
-	if part.Mended {
+	if part.Mended || part.Differ != nil {
 		saved = slices.DeleteFunc(saved, func(s wire.Saved) bool {
-			return !l.wanted[account.Ref{Kind: account.Kind(s.Kind), Entity: s.Entity}.ID(l.docs.account)]
+			id := account.Ref{Kind: account.Kind(s.Kind), Entity: s.Entity}.ID(l.docs.account)
+			return part.Mended && !l.wanted[id] || part.Differ != nil && !slices.Contains(part.Differ, [16]byte(id))
 		})
 	}
 	refs, changes := make([]account.Ref, len(saved)), make([][]crdt.Change, len(saved))
@@ -244,16 +245,7 @@ func (l *loop) mergeSaved(g *group, part *core.Absorb) error {
 		}
 	}
 	for i, ref := range refs {
-		if part.Mended {
-			if err := l.refetch(g, ref, changes[i], part.Device); err != nil {
-				return err
-			}
-		}
-		err := l.merge(g, ref, changes[i], part.Device)
-		if errors.Is(err, crdt.ErrConflict) {
-			err = l.mergeSound(g, ref, changes[i], part.Device)
-		}
-		if err != nil {
+		if err := l.mergeOne(g, part, ref, changes[i]); err != nil {
 			return err
 		}
 	}
@@ -293,6 +285,20 @@ func (l *loop) withoutForks(ref account.Ref, changes []crdt.Change) ([]crdt.Chan
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(changes), func(c crdt.Change) bool { return out[c.Hash] }), nil
+}
+
+func (l *loop) mergeOne(g *group, part *core.Absorb, ref account.Ref, changes []crdt.Change) error {
+	if !part.Mended && part.Differ == nil {
+		err := l.merge(g, ref, changes, part.Device)
+		if errors.Is(err, crdt.ErrConflict) {
+			err = l.mergeSound(g, ref, changes, part.Device)
+		}
+		return err
+	}
+	if err := l.refetch(g, ref, changes, part.Device); err != nil {
+		return err
+	}
+	return l.reconcile(g, ref, changes, part.Device)
 }
 
 // adoptChains makes it part of the group that this device holds what a snapshot

@@ -25,8 +25,8 @@ const maxProblems = 100
 
 // Verify opens every envelope again and checks signatures and chains, loads
 // every document and compares it with its index entry and the fingerprint,
-// and asks every connected device for its fingerprint. Problems are in the
-// result; the error says that the check itself could not be made. Edits wait
+// and compares with every connected device. Documents that differ are named, and each
+// of the two takes from the other what it lacks. Problems are in the result; the error says that the check itself could not be made. Edits wait
 // meanwhile; it ends with ctx.
 func (r *Replica) Verify(ctx context.Context) (model.Verification, error) {
 	v := model.Verification{Problems: []string{}, Peers: []model.PeerVerification{}}
@@ -34,6 +34,9 @@ func (r *Replica) Verify(ctx context.Context) (model.Verification, error) {
 	err := r.ask(ctx, func(l *loop) error {
 		err := l.verify(check)
 		l.refetchAll(check.wrong)
+		if check.miscounted {
+			l.recount()
+		}
 		return err
 	})
 	if err == nil {
@@ -49,10 +52,24 @@ func (r *Replica) Verify(ctx context.Context) (model.Verification, error) {
 	return v, nil
 }
 
+// recount makes the fingerprint that of the documents in the store, so that other
+// devices can tell which of them are not as theirs. It is left as it is while some
+// cannot be read.
+func (l *loop) recount() {
+	if _, err := sumDocuments(l.config.Store); err != nil {
+		return
+	}
+	l.docs.abort() // what is in memory may be of documents that are not there
+	l.docs.due = true
+	l.launch()
+	_ = l.land() // it is tried again
+}
+
 // The results of comparing with one peer.
 const (
 	resultEqual         = "equal"
 	resultDifferent     = "different"
+	resultRepaired      = "repaired"
 	resultNotComparable = "not comparable"
 )
 
@@ -65,6 +82,8 @@ type verification struct {
 	seen  map[account.DocumentID]bool
 	wrong []account.DocumentID // whose records could not be read
 	bad   []account.Ref        // documents that can be read, and are not as they should be
+
+	miscounted bool // the fingerprint is not that of the documents
 }
 
 // lastChanges are the numbers of the newest change of each writer to one document, as
@@ -207,6 +226,7 @@ func (l *loop) verifyDocuments(v *verification) error {
 		}
 	}
 	if sums.root() != l.print {
+		v.miscounted = true
 		v.problem("fingerprint: it does not match the documents")
 	}
 	return nil

@@ -62,6 +62,7 @@ func TestScripts(t *testing.T) {
 			"cut":       cmdCut,
 			"readonly":  cmdReadonly,
 			"spoil":     cmdSpoil,
+			"lose":      cmdLose,
 			"writable":  cmdWritable,
 		},
 	})

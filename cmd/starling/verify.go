@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,20 +13,47 @@ import (
 
 func (a *app) verifyCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "verify", Short: "Read and check everything stored, and compare with connected devices", Args: cobra.NoArgs,
+		Use: "verify", Short: "Read and check everything stored, compare with connected devices, and repair what differs", Args: cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
 			return a.with(ctx, func(api client.API) error {
 				v, err := api.Verify(ctx)
 				if err != nil {
 					return err
 				}
-				if err := a.report(v, "Checked %s and %s: %s.", count(v.Documents, "document"), count(v.Envelopes, "envelope"), verdict(&v)); err != nil {
+				if err := a.reportVerification(&v); err != nil {
 					return err
 				}
 				return verified(&v)
 			})
 		}),
 	}
+}
+
+func (a *app) reportVerification(v *model.Verification) error {
+	if a.json {
+		return a.emit(v)
+	}
+	for _, line := range verification(v) {
+		if err := a.say("%s", line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verification says what was found in one line, and in one more for each device with
+// other documents.
+func verification(v *model.Verification) []string {
+	lines := []string{fmt.Sprintf("Checked %s and %s: %s.", count(v.Documents, "document"), count(v.Envelopes, "envelope"), verdict(v))}
+	for _, p := range v.Peers {
+		switch {
+		case p.Result == "repaired":
+			lines = append(lines, fmt.Sprintf("Repaired with device %s, and equal now: %s.", p.Device, p.Differing()))
+		case p.Result == "different" && len(p.Documents) > 0:
+			lines = append(lines, fmt.Sprintf("Different from device %s: %s.", p.Device, p.Differing()))
+		}
+	}
+	return lines
 }
 
 func verdict(v *model.Verification) string {
@@ -42,7 +70,11 @@ func verified(v *model.Verification) error {
 	}
 	for _, p := range v.Peers {
 		if p.Result == "different" {
-			return client.Errorf(codeDifferent, "verify: device %s holds the same changes and another state", p.Device)
+			of := ""
+			if len(p.Documents) > 0 {
+				of = " of " + p.Differing()
+			}
+			return client.Errorf(codeDifferent, "verify: device %s holds the same changes and another state%s", p.Device, of)
 		}
 	}
 	if !v.OK {

@@ -1,10 +1,15 @@
 package model
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Event tells a subscriber that something changed and is durable here.
 type Event struct {
 	// ID grows with every event of this replica, also over restarts.
 	ID   uint64 `json:"id"`
-	Kind string `json:"kind"` // chat, contact, setting, label, device, peer, member, standing, fault, gap
+	Kind string `json:"kind"` // chat, contact, setting, label, device, peer, member, standing, repair, fault, gap
 	// Entity is the id within Kind; empty for a gap, after which the
 	// subscriber has missed events and reads the state anew.
 	Entity string `json:"entity,omitempty"`
@@ -75,6 +80,51 @@ type Verification struct {
 // PeerVerification compares one connected peer.
 type PeerVerification struct {
 	Device string `json:"device"`
-	// Result is "equal", "different", or "not comparable" while the frontiers differ.
+	// Result is "equal", "different", "repaired" if it was different and is equal now, or
+	// "not comparable" while the frontiers differ.
 	Result string `json:"result"`
+	// Documents are those that differed, by what they are about, and More is how many
+	// others did.
+	Documents []DifferentDocument `json:"documents,omitempty"`
+	More      int                 `json:"more,omitempty"`
+}
+
+// Differing names the documents that differed.
+func (p *PeerVerification) Differing() string {
+	names := make([]string, len(p.Documents))
+	for i, d := range p.Documents {
+		names[i] = d.String()
+	}
+	if p.More > 0 {
+		names = append(names, fmt.Sprintf("and %d more", p.More))
+	}
+	return strings.Join(names, ", ")
+}
+
+// DifferentDocument is one of which two devices with the same changes had different
+// states.
+type DifferentDocument struct {
+	ID string `json:"id"` // hexadecimal, as messages about damage have it
+	// Kind is chat, contact, settings, labels or devices, and Entity the id of the chat
+	// or contact. Both are empty while it is not known here what the document is.
+	Kind   string `json:"kind,omitempty"`
+	Entity string `json:"entity,omitempty"`
+	// Here and There say which of the two devices had the document at all.
+	Here  bool `json:"here"`
+	There bool `json:"there"`
+}
+
+// String is for people.
+func (d DifferentDocument) String() string {
+	name := strings.TrimSpace(d.Kind + " " + d.Entity)
+	if d.Kind == "" {
+		name = "document " + d.ID
+	}
+	switch {
+	case !d.There:
+		return name + " (only here)"
+	case !d.Here:
+		return name + " (only there)"
+	}
+	return name
 }

@@ -401,3 +401,11 @@ func (x *Exchange) compareAll(nonce [8]byte) {
 		}
 	}
 }
+
+// Hold keeps back what comes of a writer, because its next envelope rests on what the
+// host has to get in documents first. The host then aborts the group, calls Wants, and
+// Release when it has got them.
+func (l *Ledger) Hold(w encryption.WriterID) { l.waits[w] = true }
+
+// Release ends what Hold began, for all writers.
+func (l *Ledger) Release() { clear(l.waits) }

@@ -27,6 +27,15 @@
 // more exchanged with it, and goes on with others. Neither outlives the
 // process; it comes about again when there is reason.
 //
+// Documents. An Exchange sees none, and knows their fingerprint. Equal frontiers must
+// have equal fingerprints; where they have not, descent.go finds out which documents
+// differ and takes over what is lacking. That is compared by itself, once for a
+// session, because what makes documents differ (a transfer that was cut and whose
+// source is gone, a fault in a store or in this program) is not known to the device it
+// has happened to, so that it could not say when to compare. It costs 14 bytes in one
+// direction, beside 44 for each hello, and no round trip of its own. While a session
+// lasts an edit costs nothing more; who wants to know then compares (CompareAll).
+//
 // The contract of the host, which owns an Exchange in one goroutine:
 //
 //  1. Feed every event through Step and perform the effects in their order.
@@ -36,7 +45,7 @@
 //     Seal.
 //  3. Write the changes, the documents, the indexes and the group's
 //     envelopes in one transaction.
-//  4. When that is durable, Step(Committed): only now are envelopes sent on
+//  4. When that is durable, SetPrint and Step(Committed): only now are envelopes sent on
 //     and acknowledged. When it failed, Step(Aborted): the ledger is as
 //     before the group, and every session is closed, so that what was lost
 //     is fetched again.

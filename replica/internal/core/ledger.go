@@ -57,13 +57,13 @@ type Ledger struct {
 	waiting  map[encryption.DeviceID]int   // bytes of buffered by the device they came from
 	frozen   map[encryption.WriterID]error // writers of which nothing more is accepted
 	disputed map[dispute]bool
-	lacking  map[encryption.WriterID]lack           // writers whose next envelope rests on what is not here
 	recorded map[encryption.WriterID]encryption.Dep // how far operations vouch for writers
 	vouched  map[encryption.WriterID]encryption.Dep // the same, and what envelopes that count rest on
 	roster   [32]byte                               // digest of the membership and the epoch records
 	// base is the chain behind which the host holds a writer's log, stagedBase what
 	// it will be after the group in the making.
 	base, stagedBase map[encryption.WriterID]encryption.Chain
+	waits            map[encryption.WriterID]bool                           // see Hold
 	drops            int                                                    // how often base grew
 	holds            map[encryption.DeviceID]map[encryption.WriterID]uint64 // what others are known to have
 	origins          map[encryption.WriterID]origin                         // where what is durable came from, in this process
@@ -109,13 +109,13 @@ func NewLedger(id *encryption.Identity, chains map[encryption.WriterID]encryptio
 		waiting:    map[encryption.DeviceID]int{},
 		frozen:     map[encryption.WriterID]error{},
 		disputed:   map[dispute]bool{},
-		lacking:    map[encryption.WriterID]lack{},
 		stagedBase: map[encryption.WriterID]encryption.Chain{},
 		holds:      map[encryption.DeviceID]map[encryption.WriterID]uint64{},
 		heard:      map[encryption.DeviceID]bool{},
 		origins:    map[encryption.WriterID]origin{},
 		common:     map[encryption.DeviceID]*Common{},
 		recommon:   map[encryption.DeviceID]bool{},
+		waits:      map[encryption.WriterID]bool{},
 		announced:  maps.Clone(announced),
 	}
 	if l.durable == nil {
@@ -211,7 +211,7 @@ func (l *Ledger) offer(from source, raw []byte) (encryption.WriterID, uint64, er
 func (l *Ledger) ready() (w encryption.WriterID, i int, ok bool) {
 	for {
 		for _, w := range sortedWriters(l.buffered) {
-			if w == l.author.Writer || l.waits(w) {
+			if w == l.author.Writer || l.waits[w] {
 				continue
 			}
 			c, _ := l.chain(w)
@@ -382,7 +382,6 @@ func (l *Ledger) commit() (entries []Entry, adopted []encryption.WriterID) {
 	l.version++
 	l.announced = maps.Clone(l.proposed)
 	entries, l.entries = l.entries, nil
-	l.filledBy(entries)
 	return entries, adopted
 }
 

@@ -146,13 +146,20 @@ func connect(a, b *device) (cut func()) {
 	return func() { x.Close() }
 }
 
-func inSync(t *testing.T, a, b *device) {
+// together waits until two devices have what the other one has. A third one may go on.
+func together(t *testing.T, a, b *device) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := errors.Join(a.WaitInSync(ctx, b.id.Device()), b.WaitInSync(ctx, a.id.Device())); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func inSync(t *testing.T, a, b *device) {
+	t.Helper()
+	together(t, a, b)
+	ctx := t.Context()
 	sa, errA := a.Status(ctx)
 	sb, errB := b.Status(ctx)
 	if err := errors.Join(errA, errB); err != nil {

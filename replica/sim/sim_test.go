@@ -49,7 +49,7 @@ func TestWorlds(t *testing.T) {
 // These few worlds get into every state that is rare, but for one.
 func TestRareStates(t *testing.T) {
 	var seen [numRare]int
-	for _, seed := range []uint64{5, 41, 185, 231, 656, 884} {
+	for _, seed := range []uint64{2, 95, 185, 190, 328, 356} {
 		r := Run(seed, nil)
 		if err := r.Err(); err != nil {
 			t.Error(err)

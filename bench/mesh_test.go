@@ -151,9 +151,12 @@ func (c *counting) Accept(ctx context.Context) (io.ReadWriteCloser, encryption.P
 	return &countedStream{ReadWriteCloser: conn, of: c}, peer, err
 }
 
-// frameEnvelope is the type of the frame that carries an envelope, as the
+// The types of the frames that carry an envelope, as the
 // specification of the wire has it.
-const frameEnvelope = 4
+const (
+	frameEnvelope = 4
+	frameFurther  = 17 // the same without what repeats
+)
 
 // countedStream looks at the frames that are read: a length, of which the lowest
 // seven bits come first, and so many bytes, the first of which is the type. It is
@@ -184,7 +187,7 @@ func (s *countedStream) take(p []byte) []byte {
 		}
 		return p[1:]
 	case !s.typed:
-		if p[0] == frameEnvelope {
+		if p[0] == frameEnvelope || p[0] == frameFurther {
 			s.of.envelopes.Add(1)
 		}
 		s.typed = true

@@ -25,7 +25,7 @@ const (
 // reading all of it. Its record grows by packs of changes, and Automerge saves it when
 // these outgrow what was saved before, or when the device rests.
 const (
-	maxSince   = 2 << 10 // bytes of packs that a record holds, and twice what was saved
+	maxSince   = 4 << 10 // bytes of packs that a record holds, and thrice what was saved
 	looseSince = 256     // from which on a document is saved when the device rests
 	tidyPart   = 64      // documents that are, in one group
 )
@@ -186,7 +186,7 @@ func (d *documents) evicted(id account.DocumentID, doc *document) {
 // to be or is to be.
 func (d *documents) flush(doc *document, save bool) error {
 	saved, packs, err := doc.doc.Stored()
-	if err == nil && (save || doc.doc.Since() > maxSince+2*len(saved)) {
+	if err == nil && (save || doc.doc.Since() > maxSince+3*len(saved)) {
 		d.compact(doc)
 		saved, packs, err = doc.doc.Stored()
 	}

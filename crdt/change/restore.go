@@ -99,6 +99,14 @@ func (r *Run) Changes(known func(Place) (Hash, bool)) ([]Change, error) {
 	return all, nil
 }
 
+// streamNames are what errors call the streams.
+var streamNames = func() (names [streamCount]string) {
+	for i := range names {
+		names[i] = fmt.Sprint("stream ", i)
+	}
+	return names
+}()
+
 type restorer struct {
 	Context
 	streams [streamCount]reader
@@ -133,7 +141,7 @@ func (r *restorer) run(run []byte) (documents []Run, err error) {
 		documents = append(documents, one)
 	}
 	for i := range r.streams {
-		if err := r.streams[i].end(fmt.Sprint("stream ", i)); err != nil {
+		if err := r.streams[i].end(streamNames[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -226,7 +234,7 @@ func (r *restorer) number(stream int, limit uint64) (uint64, error) {
 	if n, sparse := usual[stream]; sparse && !r.there[stream] {
 		return n, nil
 	}
-	return r.streams[stream].uint(limit, fmt.Sprint("stream ", stream))
+	return r.streams[stream].uint(limit, streamNames[stream])
 }
 
 func (r *restorer) document() (run Run, err error) {

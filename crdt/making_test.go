@@ -199,3 +199,29 @@ func TestStoredRefuses(t *testing.T) {
 		t.Error("a change that was saved loads once more")
 	}
 }
+
+// FuzzPacks: what is not a pack is an error.
+func FuzzPacks(f *testing.F) {
+	d := newDocument(f, 1)
+	for _, s := range []string{"1", "2", "3"} {
+		write(f, d, 0, setName(s))
+		if _, _, err := d.Stored(); err != nil {
+			f.Fatal(err)
+		}
+	}
+	first := d.packs[0]
+	for _, p := range d.packs {
+		f.Add(p)
+	}
+	f.Fuzz(func(t *testing.T, pack []byte) {
+		for _, packs := range [][][]byte{{pack}, {first, pack}} {
+			again, err := LoadDocument(nil, Writer{1}, packs...)
+			if err != nil {
+				continue
+			}
+			if _, err := LoadDocument(saveOf(t, again), Writer{2}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

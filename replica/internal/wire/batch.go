@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
@@ -42,19 +43,23 @@ type BatchChange struct {
 
 // Of returns the changes of document i of a batch that was read, in their order. Known
 // returns the hash of a change of this document that was made before. Errors wrap
-// change.ErrUnknownChange if it does not know one, or change.ErrMalformed.
+// change.ErrUnknownChange if it does not know one, or ErrMalformed.
 func (b *Batch) Of(i int, known func(change.Place) (change.Hash, bool)) ([]change.Change, error) {
 	if err := b.parse(); err != nil {
 		return nil, err
 	}
-	if p := &b.parts[i]; p.changes == nil {
-		return p.run.Changes(known)
+	if all := b.parts[i].changes; all != nil {
+		return all, nil
 	}
-	return b.parts[i].changes, nil
+	all, err := b.parts[i].run.Changes(known)
+	if errors.Is(err, change.ErrMalformed) {
+		err = malformed("%v", err)
+	}
+	return all, err
 }
 
 // Last returns the number of the last change of document i of a batch that was read.
-// Errors wrap change.ErrMalformed.
+// Errors wrap ErrMalformed.
 func (b *Batch) Last(i int) (uint64, error) {
 	if err := b.parse(); err != nil {
 		return 0, err
@@ -199,7 +204,7 @@ func (b *Batch) parse() error {
 	for i, c := range b.Changes {
 		parsed, err := change.Parse(c.Raw)
 		if err != nil {
-			return fmt.Errorf("change %d of a batch: %w", i, err)
+			return malformed("change %d of a batch: %v", i, err)
 		}
 		parts[c.Doc].changes = append(parts[c.Doc].changes, parsed)
 	}

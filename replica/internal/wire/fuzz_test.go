@@ -99,6 +99,8 @@ func FuzzMessages(f *testing.F) {
 // must have one form.
 func FuzzBatch(f *testing.F) {
 	seed(f, "batch")
+	_, _, raw := encodedPlaced(f)
+	f.Add(raw)
 	f.Add(plainOf(f, libraryBatch()))
 	f.Add(elidedOf(f, elidable(f, 7, 3), nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -124,6 +126,15 @@ func fuzzBatch(t *testing.T, data []byte) *Batch {
 	if err != nil {
 		wantTyped(t, err)
 		return nil
+	}
+	if len(b.Changes) == 0 { // some follow changes that have to be known
+		for i := range b.Docs {
+			_, err := b.Of(i, func(p change.Place) (change.Hash, bool) { return change.Hash{byte(p.Seq)}, p.Seq%2 == 0 })
+			if err != nil && !errors.Is(err, change.ErrUnknownChange) {
+				wantTyped(t, err)
+			}
+		}
+		return b
 	}
 	raw, err := b.Encode(change.Context{})
 	if err != nil {

@@ -88,6 +88,7 @@ func describeBatch(v *vectortest.Vector, b *Batch) *vectortest.Vector {
 func vectorErrors() map[string]error {
 	return map[string]error{
 		"ok": nil, "ErrMalformed": ErrMalformed, "ErrUnsupported": ErrUnsupported, "ErrUnexpectedEOF": io.ErrUnexpectedEOF,
+		"ErrUnknownChange": change.ErrUnknownChange,
 	}
 }
 
@@ -95,6 +96,9 @@ func TestVectors(t *testing.T) {
 	good, bad := vectortest.Try(t, vectortest.Read(t), vectorErrors(), func(v *vectortest.Vector) error {
 		if v.Get("kind") == "batch" {
 			return tryBatch(t, v)
+		}
+		if v.Get("kind") == "placed" {
+			return tryPlaced(t, v)
 		}
 		if v.Get("kind") == "further" {
 			return tryFurther(t, v)

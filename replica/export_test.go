@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/starling-sync/starling/crdt"
@@ -26,6 +27,37 @@ func (r *Replica) ShortenLogs(ctx context.Context, keep, most uint64) error {
 		l.core.OfferFrom(16)
 		l.limits = logLimits{keep: keep, most: most, tail: 4, every: 4, atOnce: 64, part: 2000}
 	})
+}
+
+// Rest does what a device does once it has rested, and returns when that is durable.
+func (r *Replica) Rest(ctx context.Context) error {
+	return r.ask(ctx, func(l *loop) error {
+		for l.docs.tidy = len(l.docs.loose) > 0; l.docs.tidy; {
+			if err := errors.Join(l.land(), l.begin(), l.land()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Record says how a document is kept: how many bytes Automerge has saved, and how many
+// packs of changes there are beside it.
+func (r *Replica) Record(ctx context.Context, ref account.Ref) (saved, packs int, err error) {
+	err = r.ask(ctx, func(l *loop) error {
+		var rec docRecord
+		id := ref.ID(l.docs.account)
+		_, err := get(l.config.Store, tableDocs, id[:], &rec)
+		saved, packs = len(rec.Saved), len(rec.Packs)
+		return err
+	})
+	return saved, packs, err
+}
+
+// MarkOf is how the journal names a document that Automerge saves.
+func (r *Replica) MarkOf(ctx context.Context, ref account.Ref) (mark [32]byte, err error) {
+	err = r.call(ctx, func(l *loop) { mark = documentMark(ref.ID(l.docs.account)) })
+	return mark, err
 }
 
 // RecentFirst orders a run of changes as a long backlog is. Each word is a change of so

@@ -1,0 +1,100 @@
+package replica_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/starling-sync/starling/crdt/account"
+	"github.com/starling-sync/starling/crdt/model"
+	"github.com/starling-sync/starling/replica/store"
+)
+
+var busy = account.Ref{Kind: account.KindChat, Entity: "busy"}
+
+// labels makes so many changes of one chat.
+func labels(t *testing.T, d *device, from, n int) {
+	t.Helper()
+	for i := range n {
+		try(t, d.Apply(t.Context(), []model.Edit{{Op: model.ChatLabel, ID: busy.Entity, Label: fmt.Sprint("label ", from+i)}}))
+	}
+}
+
+func keptAs(t *testing.T, d *device) (saved, packs int) {
+	t.Helper()
+	saved, packs, err := d.Record(t.Context(), busy)
+	try(t, err)
+	return saved, packs
+}
+
+// A record grows by packs of changes, which become one now and then. Automerge saves
+// the document when they are many, and when the device rests.
+func TestRecordsGrowAndAreSaved(t *testing.T) {
+	d := open(t, create(t))
+	labels(t, d, 0, 1)
+	if saved, packs := keptAs(t, d); saved != 0 || packs != 1 {
+		t.Errorf("a new document has %d bytes saved and %d packs", saved, packs)
+	}
+	most := 0
+	saved := 0
+	for n := 1; n < 400 && saved == 0; n++ {
+		labels(t, d, n, 1)
+		var packs int
+		saved, packs = keptAs(t, d)
+		most = max(most, packs)
+	}
+	if saved == 0 || most < 2 || most > 40 {
+		t.Errorf("%d bytes saved after 400 changes, %d packs at most", saved, most)
+	}
+	labels(t, d, 400, 12)
+	if _, packs := keptAs(t, d); packs == 0 {
+		t.Fatal("no packs")
+	}
+	want := stateOf(t, d.Replica)
+	try(t, d.Rest(t.Context()))
+	if rested, packs := keptAs(t, d); packs != 0 || rested <= saved {
+		t.Errorf("%d bytes saved and %d packs after a rest, %d bytes before", rested, packs, saved)
+	}
+	d = reopen(t, d)
+	if got := stateOf(t, d.Replica); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	verified(t, d.Replica)
+}
+
+// A document that ends the process when Automerge saves it is kept as its changes after
+// that has happened three times. It is blamed alone, whatever else was under way.
+func TestDeadlyDocumentIsKeptAsItsChanges(t *testing.T) {
+	id := create(t)
+	left := &remains{disk: store.NewMemory()}
+	d, _ := life(t, id, left, [32]byte{})
+	mark, err := d.MarkOf(t.Context(), busy)
+	try(t, err)
+	for lives := 1; ; lives++ {
+		d, n := life(t, id, left, mark)
+		labels(t, d, 100*lives, 20)
+		try(t, d.Rest(t.Context()))
+		died := n.end()
+		if died == nil {
+			if lives != 4 {
+				t.Errorf("it was tried %d times", lives-1)
+			}
+			break
+		}
+		if lives > 4 {
+			t.Fatal("it is saved again and again")
+		}
+		if !slices.Contains(died.held, mark) {
+			t.Fatalf("the journal has %x", died.held)
+		}
+		died.held = slices.Concat([][32]byte{{1}, {2}}, died.held) // envelopes of the same group
+		left = died
+	}
+	d, n := life(t, id, left, mark)
+	labels(t, d, 1000, 100)
+	try(t, d.Rest(t.Context()))
+	if saved, packs := keptAs(t, d); saved != 0 || packs == 0 || n.end() != nil {
+		t.Errorf("%d bytes are saved, %d packs", saved, packs)
+	}
+	verified(t, d.Replica)
+}

@@ -80,6 +80,7 @@ func TestKeptWorlds(t *testing.T) {
 		{400142, "an envelope that rests on documents of a snapshot that was cut froze its honest writer"},
 		{402288, "an envelope was read that the group in flight had dropped, and taken for damaged"},
 		{500201, "a device that had lost its key and began an epoch was never told what was sealed for that key"},
+		{1005224, "a device that was put back got envelopes right behind a hello, in an epoch that it had lost, and ended every session over them"},
 		{20564, "a roster that came while a disk was full was never compared with that of others again"},
 	} {
 		if err := Run(kept.seed, nil).Err(); err != nil {

@@ -299,6 +299,10 @@ func (d *device) excused(message, text string, cause error) bool {
 		return true
 	case message == "the standing of this device has changed":
 		return d.w.checks.removals > 0
+	case message == "documents differ from another device's" && (d.w.plan.short || d.w.hostile != nil):
+		return true // one of them has documents ahead of envelopes, or of a fork, and they are joined now
+	case message == "another device's document contradicts the log" && d.w.hostile != nil:
+		return true // which has one branch of a fork
 	case !d.w.anybody(func(o *device) bool { return o.own.backs > 0 }):
 		return false
 	case errors.Is(cause, encryption.ErrUnknownEpoch) && (d.own.backs > 0 || d.w.anybody(d.twin)):

@@ -180,6 +180,9 @@ func (x *Exchange) envelope(s *session, m *wire.Envelope) {
 		x.rewind(s.device, w, seq)
 	case errors.Is(err, errFrozen):
 		x.throwAway(s, w, seq)
+	case !s.known && (errors.Is(err, encryption.ErrUnknownEpoch) || errors.Is(err, encryption.ErrUnknownDevice)):
+		// It was sent before the other side had heard that this one was put back, say,
+		// and comes again behind what it needs.
 	case err != nil:
 		x.emit(Report{s.device, err})
 		x.drop(s, err)

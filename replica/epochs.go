@@ -51,12 +51,20 @@ func (l *loop) freshEpoch() {
 		return
 	}
 	l.config.Log.Info("a new epoch begins", "reason", reason)
-	if err := l.rotate(l.prepare); err != nil {
+	err := l.rotate(l.prepare)
+	if _, known := l.r.id.CurrentEpoch(); err == nil && !known {
+		err = errNotInForce
+	}
+	if err != nil {
 		err = fmt.Errorf("begin a new epoch: %w", err)
 		l.fault("", err)
 		l.unlinkAll(err)
 	}
 }
+
+// errNotInForce is what a copy of a device gets whose original has made another
+// operation under the same number.
+var errNotInForce = errors.New("it is not in force: this device may run in two places at once")
 
 // welcomePeer hands a device that has come the epochs that it may lack, and
 // replaces this device's own key when that is due.

@@ -81,6 +81,7 @@ func TestKeptWorlds(t *testing.T) {
 		{402288, "an envelope was read that the group in flight had dropped, and taken for damaged"},
 		{500201, "a device that had lost its key and began an epoch was never told what was sealed for that key"},
 		{1005224, "a device that was put back got envelopes right behind a hello, in an epoch that it had lost, and ended every session over them"},
+		{1006337, "a copy whose original began another epoch sealed without one, and refused an edit over it"},
 		{20564, "a roster that came while a disk was full was never compared with that of others again"},
 	} {
 		if err := Run(kept.seed, nil).Err(); err != nil {

@@ -309,7 +309,7 @@ func (d *device) excused(message, text string, cause error) bool {
 		d.w.seen(keyLost)
 		return true // it has lost the key that the epoch was wrapped for, and makes another one
 	}
-	if strings.Contains(text, "has written as this device") || strings.Contains(text, "it runs in two places at once") {
+	if strings.Contains(text, "has written as this device") || strings.Contains(text, "runs in two places at once") || strings.Contains(text, "may run in two places at once") {
 		if d.w.copies > 0 {
 			d.w.seen(copyNoticed)
 		}

@@ -23,7 +23,7 @@
 // But a Document does not live in it: loading a document into the Automerge core and
 // saving it takes many times what a change takes, and most changes do not need it. What
 // the operations of a flat map come to is a page of code (values, sequence), and the
-// change that Automerge would make of a write is known to the last bit (making). So
+// change that Automerge would make of a write is known (making). So
 // changes are made and applied here, and the core is asked when a document is saved:
 // then it sees the saved document of before and the changes since, and has to come to
 // the same heads and the same changes. The tests hold every step against it.

@@ -7,8 +7,9 @@ import (
 	"github.com/starling-sync/starling/crdt/change"
 )
 
-// making is a change in the making: the very one, to the last bit, that Automerge would
-// make of the same writes. Each operation is performed as it is made.
+// making is a change in the making: of registers, counters and new texts the very one, to
+// the last bit, that Automerge would make of the same writes. What is replaced in a text
+// may be told in another order. Each operation is performed as it is made.
 type making struct {
 	doc   *Document
 	start uint64 // number of the first operation

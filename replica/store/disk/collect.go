@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"sync"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -22,6 +23,8 @@ const deadRatio = 0.5
 // collector gives back the space of dead values: once after Open, and then
 // whenever it is told to look.
 type collector struct {
+	writing *sync.Mutex // of the committer
+
 	db      *badger.DB
 	space   func(need uint64) error
 	warn    func(msg string, args ...any)
@@ -30,8 +33,8 @@ type collector struct {
 	stopped chan struct{} // closed when the goroutine has ended
 }
 
-func newCollector(db *badger.DB, space func(uint64) error, warn func(string, ...any)) *collector {
-	c := &collector{db: db, space: space, warn: warn,
+func newCollector(writer *committer, warn func(string, ...any)) *collector {
+	c := &collector{db: writer.db, space: writer.space, writing: &writer.writing, warn: warn,
 		look: make(chan struct{}, 1), quit: make(chan struct{}), stopped: make(chan struct{})}
 	c.wake()
 	return c
@@ -84,7 +87,11 @@ func (c *collector) collect() {
 	}
 }
 
+// rewrite waits for the transaction under way, and the next one waits for it: what
+// Badger looks at first, a write changes without a lock.
 func (c *collector) rewrite() (err error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	defer recovered(&err)
 	return c.db.RunValueLogGC(deadRatio)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/starling-sync/starling/replica/store"
@@ -47,6 +48,8 @@ const perOp = 64
 // committer writes requests in the order in which it takes them. Everything
 // but submit and close happens on its one goroutine.
 type committer struct {
+	writing sync.Mutex // held while Badger writes a transaction, or rewrites a file of values
+
 	db    *badger.DB
 	seal  *sealer
 	snaps *snapshots
@@ -179,6 +182,8 @@ func (c *committer) transact(ops []op) error {
 		return nil
 	}
 	ops = c.witnessed(ops)
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	txn := c.db.NewTransactionAt(c.ts, true)
 	defer txn.Discard()
 	for _, o := range ops {

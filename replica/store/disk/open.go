@@ -60,7 +60,7 @@ func open(dir string, config *Config) (*Store, error) {
 	if err := s.start(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	s.gc = newCollector(db, s.commit.space, config.Log.Warn)
+	s.gc = newCollector(s.commit, config.Log.Warn)
 	s.commit.collect = s.gc.wake
 	go s.commit.run()
 	go s.gc.run()

@@ -89,7 +89,7 @@ func TestCollect(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.gc.close() // waits for a rewrite under way
-	s.gc = newCollector(s.db, s.commit.space, s.config.Log.Warn)
+	s.gc = newCollector(s.commit, s.config.Log.Warn)
 	s.gc.collect()
 	go s.gc.run()
 	for i := range 2 {

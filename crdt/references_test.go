@@ -3,6 +3,7 @@ package crdt
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -13,7 +14,12 @@ import (
 // forged returns a change of w that follows what d has, with these operations.
 func forged(t tester, d *Document, w Writer, ops ...change.Op) Change {
 	t.Helper()
-	c := Change{Actor: w, Seq: d.history.of(w).seq + 1, StartOp: 1, Deps: d.Heads()}
+	last := d.history.of(w)
+	c := Change{Actor: w, Seq: last.seq + 1, StartOp: 1, Deps: d.Heads()}
+	if last.seq > 0 && !slices.Contains(c.Deps, last.hash) {
+		c.Deps = append(c.Deps, last.hash)
+		slices.SortFunc(c.Deps, Hash.Compare)
+	}
 	for _, h := range c.Deps {
 		p, _ := d.history.change(h)
 		c.StartOp = max(c.StartOp, p.lastOp+1)

@@ -1,6 +1,7 @@
 package crdt
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/starling-sync/starling/crdt/change"
@@ -9,8 +10,8 @@ import (
 // sequence is a text as the operations have made it: a replicated growable array
 // (Roh et al. 2011, as Automerge has it). A character stands behind the one that its
 // writer saw before it. Of several behind the same one, that with the higher id comes
-// first, with all that follows it; since ids grow along every past, these are
-// those that come next in the list and have higher ids.
+// first, with all that stands behind it. It is kept as that tree, because somebody who
+// inserts much at one place would have all of it looked through in a list, each time.
 type sequence struct {
 	key   string    // under which it was made
 	first character // the place before the text
@@ -19,10 +20,14 @@ type sequence struct {
 
 // character is one element; most are one code point.
 type character struct {
-	id   change.OpID
-	text string
-	gone bool
-	next *character
+	id     change.OpID
+	text   string
+	gone   bool
+	behind []*character // ascending by id, unless shuffled
+	// shuffled says that one came to behind which belongs before its end. It is put there
+	// when the text is read: two who insert much at one place would else move it all for
+	// each character.
+	shuffled bool
 }
 
 func newSequence(key string) *sequence {
@@ -37,11 +42,20 @@ func (s *sequence) insert(id, behind change.OpID, text string) {
 			return // of no change that Apply lets in
 		}
 	}
-	for at.next != nil && at.next.id.Compare(id) > 0 {
-		at = at.next
+	c := &character{id: id, text: text}
+	if n := len(at.behind); n > 0 && at.behind[n-1].id.Compare(id) > 0 {
+		at.shuffled = true
 	}
-	c := &character{id: id, text: text, next: at.next}
-	at.next, s.byID[id] = c, c
+	at.behind, s.byID[id] = append(at.behind, c), c
+}
+
+// following returns what stands right behind c, ascending by id.
+func (c *character) following() []*character {
+	if c.shuffled {
+		slices.SortFunc(c.behind, func(a, b *character) int { return a.id.Compare(b.id) })
+		c.shuffled = false
+	}
+	return c.behind
 }
 
 func (s *sequence) remove(id change.OpID) {
@@ -50,25 +64,26 @@ func (s *sequence) remove(id change.OpID) {
 	}
 }
 
-// String returns what is there and not removed.
-func (s *sequence) String() string {
-	var out strings.Builder
-	for c := s.first.next; c != nil; c = c.next {
-		if !c.gone {
-			out.WriteString(c.text)
-		}
-	}
-	return out.String()
-}
-
-// visible returns the characters that are not removed.
+// visible returns the characters that are not removed, in their order.
 func (s *sequence) visible() (all []*character) {
-	for c := s.first.next; c != nil; c = c.next {
+	next := slices.Clone(s.first.following()) // what is still to come, the last one first
+	for len(next) > 0 {
+		c := next[len(next)-1]
+		next = append(next[:len(next)-1], c.following()...)
 		if !c.gone {
 			all = append(all, c)
 		}
 	}
 	return all
+}
+
+// String returns what is there and not removed.
+func (s *sequence) String() string {
+	var out strings.Builder
+	for _, c := range s.visible() {
+		out.WriteString(c.text)
+	}
+	return out.String()
 }
 
 // splice returns the one replacement that turns the text into another: the character

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+
+	"github.com/starling-sync/starling/crdt/change"
 )
 
 // history is what is known of the changes in a document, on top of base.
@@ -138,6 +140,32 @@ func (d *Document) unknown(changes []Change) (all []admitted, err error) {
 		all = append(all, admitted{c, sites})
 	}
 	return all, nil
+}
+
+// heads returns the hashes of the changes that no other one depends on, sorted.
+func (h *history) heads() (heads []Hash) {
+	followed := make(map[Hash]struct{}, len(h.known))
+	for _, p := range h.known { // order-free: a set is filled
+		for _, dep := range p.deps {
+			followed[dep] = struct{}{}
+		}
+	}
+	for hash := range h.known { // order-free: sorted below
+		if _, ok := followed[hash]; !ok {
+			heads = append(heads, hash)
+		}
+	}
+	slices.SortFunc(heads, Hash.Compare)
+	return heads
+}
+
+// at returns the hash of a change that was added here, by its number.
+func (h *history) at(p change.Place) (Hash, bool) {
+	all := h.order[p.Actor]
+	if p.Seq == 0 || p.Seq > uint64(len(all)) {
+		return Hash{}, false
+	}
+	return all[p.Seq-1], true
 }
 
 // advance returns the heads after c: without its dependencies, with its hash.

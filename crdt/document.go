@@ -3,7 +3,6 @@ package crdt
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/starling-sync/starling/crdt/change"
@@ -57,52 +56,18 @@ func NewDocument(w Writer) *Document {
 }
 
 // LoadDocument reads what Save or Stored returned, and keeps it; nothing at all is an
-// empty document. The bytes must come
-// from this device or from someone it trusts like itself: that what the operations of
-// saved refer to is there is not checked again.
+// empty document. The bytes must come from this device or from someone it trusts like
+// itself: that what operations refer to is there is not checked again.
 func LoadDocument(saved []byte, w Writer, packs ...[]byte) (*Document, error) {
 	d := NewDocument(w)
-	if len(saved) > 0 {
-		changes, err := readSaved(saved)
-		if err != nil {
-			return nil, fmt.Errorf("load document: %w", err)
-		}
-		for i := range changes {
-			d.take(&changes[i], sitesOf(&changes[i]))
-		}
+	if err := d.history.eachStored(saved, packs, func(c *Change) { d.take(c, sitesOf(c)) }); err != nil {
+		return nil, fmt.Errorf("load document: %w", err)
 	}
-	d.saved = saved
-	for _, p := range packs {
-		if err := d.follow(p); err != nil {
-			return nil, fmt.Errorf("load document: changes since it was saved: %w", err)
-		}
-	}
+	d.saved, d.packs = saved, packs
 	d.heads = d.history.heads()
 	d.content = d.decode()
 	d.lastN = d.content.lastN(w)
 	return d, nil
-}
-
-// follow takes a pack of a document that is being loaded.
-func (d *Document) follow(pack []byte) error {
-	changes, err := unpack(pack, d.At)
-	if err != nil {
-		return err
-	}
-	for i := range changes {
-		c := &changes[i]
-		if last := d.history.of(c.Actor); c.Seq != last.seq+1 {
-			return fmt.Errorf("change %d of %s behind number %d", c.Seq, Writer(c.Actor), last.seq)
-		}
-		for _, dep := range c.Deps {
-			if _, known := d.history.known[dep]; !known {
-				return fmt.Errorf("change %d of %s: dependency %s: %w", c.Seq, Writer(c.Actor), dep, ErrMissing)
-			}
-		}
-		d.take(c, sitesOf(c))
-	}
-	d.packs = append(d.packs, pack)
-	return nil
 }
 
 // take makes a change part of the document, but for its heads and what is decoded. It
@@ -140,11 +105,10 @@ func (d *Document) Has(h Hash) bool {
 
 // At returns the hash of a writer's change by its number.
 func (d *Document) At(p change.Place) (Hash, bool) {
-	all := d.history.order[p.Actor]
-	if d.broken != nil || p.Seq == 0 || p.Seq > uint64(len(all)) {
+	if d.broken != nil {
 		return Hash{}, false
 	}
-	return all[p.Seq-1], true
+	return d.history.at(p)
 }
 
 // Places returns what the dependencies of a change are called by number, in their
@@ -207,39 +171,15 @@ func (d *Document) Changes() ([]Change, error) {
 	if d.broken != nil {
 		return nil, d.broken
 	}
-	var all []Change
-	if len(d.saved) > 0 {
-		var err error
-		if all, err = readSaved(d.saved); err != nil {
-			return nil, fmt.Errorf("read the history: %w", err)
-		}
-	}
-	since, err := d.sinceSaved()
+	all, err := StoredChanges(d.saved, d.packs)
 	if err != nil {
 		return nil, fmt.Errorf("read the history: %w", err)
 	}
-	return append(all, since...), nil
+	return append(all, d.fresh...), nil
 }
 
 // ChangesBy returns all changes of a writer that the document has, in their order.
 func (d *Document) ChangesBy(w Writer) ([]Change, error) {
 	all, err := d.Changes()
 	return slices.DeleteFunc(all, func(c Change) bool { return c.Actor != w }), err
-}
-
-// heads returns the hashes of the changes that no other one depends on, sorted.
-func (h *history) heads() []Hash {
-	left := make(map[Hash]struct{}, 2)
-	followed := make(map[Hash]struct{}, len(h.known))
-	for _, p := range h.known { // order-free: a set is filled
-		for _, dep := range p.deps {
-			followed[dep] = struct{}{}
-		}
-	}
-	for hash := range h.known { // order-free: a set is filled
-		if _, ok := followed[hash]; !ok {
-			left[hash] = struct{}{}
-		}
-	}
-	return slices.SortedFunc(maps.Keys(left), Hash.Compare)
 }

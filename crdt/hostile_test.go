@@ -127,14 +127,14 @@ func TestLoadRefusesDamage(t *testing.T) {
 	}
 }
 
-func TestReadHeaderRefusesLongCounts(t *testing.T) {
+func TestHeadsInRefusesLongCounts(t *testing.T) {
 	for name, body := range map[string][]byte{
 		"actors": {0xff, 0xff, 0xff, 0xff, 0x0f}, "actor of one byte": slices.Concat([]byte{1, 1, 7}, make([]byte, 20)),
 		"heads": {0, 0xff, 0xff, 0x03}, "nothing": {},
 	} {
 		hashed := append([]byte{0, byte(len(body))}, body...)
 		sum := sha256.Sum256(hashed)
-		if _, err := readHeader(slices.Concat(savedMagic, sum[:4], hashed)); !errors.Is(err, errSaved) {
+		if _, err := headsIn(slices.Concat(savedMagic, sum[:4], hashed)); !errors.Is(err, errSaved) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -82,6 +82,57 @@ func unpack(pack []byte, known func(change.Place) (Hash, bool)) ([]Change, error
 	}
 }
 
+// StoredChanges returns the changes of what Stored returned, in causal order. As for
+// LoadDocument the bytes must come from this device.
+func StoredChanges(saved []byte, packs [][]byte) (all []Change, err error) {
+	h := newHistory(nil)
+	err = h.eachStored(saved, packs, func(c *Change) {
+		h.add(c, nil)
+		all = append(all, *c)
+	})
+	return all, err
+}
+
+// eachStored calls fn with the changes of what Stored returned, in causal order. It has
+// to add each to h, which is empty before.
+func (h *history) eachStored(saved []byte, packs [][]byte, fn func(*Change)) error {
+	if len(saved) > 0 {
+		changes, err := readSaved(saved)
+		if err != nil {
+			return err
+		}
+		for i := range changes {
+			fn(&changes[i])
+		}
+	}
+	for _, p := range packs {
+		changes, err := unpack(p, h.at)
+		if err != nil {
+			return fmt.Errorf("changes since it was saved: %w", err)
+		}
+		for i := range changes {
+			if err := h.follows(&changes[i]); err != nil {
+				return fmt.Errorf("changes since it was saved: %w", err)
+			}
+			fn(&changes[i])
+		}
+	}
+	return nil
+}
+
+// follows checks that c comes next of its writer and behind what it depends on.
+func (h *history) follows(c *Change) error {
+	if last := h.of(c.Actor); c.Seq != last.seq+1 {
+		return fmt.Errorf("change %d of %s behind number %d", c.Seq, Writer(c.Actor), last.seq)
+	}
+	for _, dep := range c.Deps {
+		if _, known := h.change(dep); !known {
+			return fmt.Errorf("change %d of %s: dependency %s: %w", c.Seq, Writer(c.Actor), dep, ErrMissing)
+		}
+	}
+	return nil
+}
+
 // sinceSaved returns the changes since the document was saved, in causal order.
 func (d *Document) sinceSaved() (all []Change, err error) {
 	for _, p := range d.packs {

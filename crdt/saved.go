@@ -92,7 +92,7 @@ func readSaved(saved []byte) ([]Change, error) {
 	if refused == nil {
 		return changes, nil
 	}
-	header, err := readHeader(saved)
+	heads, err := headsIn(saved)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func readSaved(saved []byte) ([]Change, error) {
 		for i := range changes {
 			h.add(&changes[i], nil)
 		}
-		if !slices.Equal(h.heads(), header.heads) {
+		if !slices.Equal(h.heads(), heads) {
 			err = errors.New("the changes do not lead to its heads")
 		}
 	}

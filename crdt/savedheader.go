@@ -9,11 +9,6 @@ import (
 	"slices"
 )
 
-// savedHeader is the beginning of a document in Automerge's format.
-type savedHeader struct {
-	heads []Hash // sorted
-}
-
 var savedMagic = []byte{0x85, 0x6f, 0x4a, 0x83}
 
 const (
@@ -23,38 +18,37 @@ const (
 
 var errSaved = errors.New("not one whole document in Automerge's format")
 
-// readHeader checks that b is exactly one document chunk with a correct
-// checksum, and reads its heads. Automerge itself would accept a
+// headsIn checks that b is exactly one document chunk with a correct
+// checksum, and returns its heads, sorted. Automerge itself would accept a
 // chunk that is cut off, or skip what it cannot read.
-func readHeader(b []byte) (savedHeader, error) {
+func headsIn(b []byte) (heads []Hash, err error) {
 	if len(b) < savedPrefix+1 || !bytes.Equal(b[:4], savedMagic) || b[savedPrefix] != savedTypeDocument {
-		return savedHeader{}, errSaved
+		return nil, errSaved
 	}
 	sum := sha256.Sum256(b[savedPrefix:])
 	if !bytes.Equal(sum[:4], b[4:savedPrefix]) {
-		return savedHeader{}, fmt.Errorf("%w: wrong checksum", errSaved)
+		return nil, fmt.Errorf("%w: wrong checksum", errSaved)
 	}
 	r := savedReader{rest: b[savedPrefix+1:]}
 	if n := r.uint(); r.failed || n != uint64(len(r.rest)) {
-		return savedHeader{}, fmt.Errorf("%w: wrong length", errSaved)
+		return nil, fmt.Errorf("%w: wrong length", errSaved)
 	}
-	h := savedHeader{}
 	for range r.count(1 + len(Writer{})) {
 		id := r.take(r.uint())
 		if len(id) != len(Writer{}) {
-			return savedHeader{}, fmt.Errorf("%w: an actor of %d bytes", errSaved, len(id))
+			return nil, fmt.Errorf("%w: an actor of %d bytes", errSaved, len(id))
 		}
 	}
 	for range r.count(len(Hash{})) {
 		if id := r.take(uint64(len(Hash{}))); id != nil {
-			h.heads = append(h.heads, Hash(id))
+			heads = append(heads, Hash(id))
 		}
 	}
 	if r.failed {
-		return savedHeader{}, fmt.Errorf("%w: cut off", errSaved)
+		return nil, fmt.Errorf("%w: cut off", errSaved)
 	}
-	slices.SortFunc(h.heads, Hash.Compare)
-	return h, nil
+	slices.SortFunc(heads, Hash.Compare)
+	return heads, nil
 }
 
 // savedReader consumes bytes from the front until something fails.

@@ -97,17 +97,13 @@ func (l *loop) makeWhole(s *wire.Saved) error {
 }
 
 // sent returns a document as it is sent.
-func (r *docRecord) sent(w crdt.Writer) (wire.Saved, error) {
-	s := wire.Saved{Kind: r.Kind, Entity: r.Entity, Doc: r.Saved}
+func (r *docRecord) sent() (s wire.Saved, err error) {
+	s = wire.Saved{Kind: r.Kind, Entity: r.Entity}
 	if len(r.Packs) == 0 {
+		s.Doc = r.Saved
 		return s, nil
 	}
-	doc, err := r.load(w)
-	if err != nil {
-		return s, err
-	}
-	s.Doc = nil
-	s.Changes, err = doc.Changes()
+	s.Changes, err = crdt.StoredChanges(r.Saved, r.Packs)
 	return s, err
 }
 
@@ -136,7 +132,7 @@ func (l *loop) savedAfter(p *wire.Part) (docs []wire.Saved, err error) {
 		if err := cbor.Unmarshal(value, &rec); err != nil || len(key) != 16 {
 			return &store.DamagedError{Table: tableDocs, Key: bytes.Clone(key), Err: err}
 		}
-		saved, err := rec.sent(l.docs.writer)
+		saved, err := rec.sent()
 		if err != nil {
 			return &store.DamagedError{Table: tableDocs, Key: bytes.Clone(key), Err: err}
 		}
@@ -160,7 +156,7 @@ func (l *loop) savedOf(ids [][16]byte) (docs []wire.Saved, err error) {
 		if size += rec.size(); !found || err != nil || size > wire.MaxSaved {
 			continue
 		}
-		if saved, err := rec.sent(l.docs.writer); err == nil {
+		if saved, err := rec.sent(); err == nil {
 			docs = append(docs, saved)
 		}
 	}

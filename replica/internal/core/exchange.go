@@ -139,6 +139,8 @@ func (x *Exchange) received(s *session, m wire.Message) {
 		x.envelope(s, m)
 	case *wire.Ack:
 		x.ack(s, m)
+	case *wire.Decline:
+		x.declined(s, encryption.WriterID(m.Writer))
 	case *wire.Neighbours:
 		x.neighbours(s, m)
 	case *wire.Offer:
@@ -178,8 +180,9 @@ func (x *Exchange) envelope(s *session, m *wire.Envelope) {
 	case errors.Is(err, ErrOther):
 		x.dispute(s.device, w, seq, err)
 		x.rewind(s.device, w, seq)
+		x.decline(s, w)
 	case errors.Is(err, errFrozen):
-		x.throwAway(s, w, seq)
+		x.decline(s, w)
 	case !s.known && (errors.Is(err, encryption.ErrUnknownEpoch) || errors.Is(err, encryption.ErrUnknownDevice)):
 		// It was sent before the other side had heard that this one was put back, say,
 		// and comes again behind what it needs.
@@ -243,7 +246,7 @@ func (x *Exchange) pump(s *session) {
 	withheld, behind, leaves := false, false, false
 	for _, w := range x.Writers() {
 		switch {
-		case s.sent[w] >= x.durable[w].Seq:
+		case s.sent[w] >= x.durable[w].Seq || s.declined[w]:
 		case s.missing[w] || x.disputed[dispute{s.device, w}]:
 			withheld = true
 		case x.behind(s, w):
@@ -331,6 +334,7 @@ func (x *Exchange) refused(r refusal) {
 	err := fmt.Errorf("envelope %d of writer %x refused: %w", r.seq, r.writer[:4], r.err)
 	if errors.Is(r.err, encryption.ErrFork) {
 		x.freeze(r.writer, err)
+		x.forked = append(x.forked, r.writer)
 		x.emit(Report{r.from.device, err})
 		return
 	}
@@ -349,6 +353,7 @@ func (x *Exchange) refused(r refusal) {
 func (x *Exchange) Refuse(w encryption.WriterID, err error) {
 	c, _ := x.chain(w)
 	x.freeze(w, err)
+	x.forked = slices.DeleteFunc(x.forked, func(f encryption.WriterID) bool { return f == w })
 	x.emit(Report{c.Device, err})
 }
 

@@ -63,10 +63,11 @@ func (x *Exchange) takeOff(s *session, ev Loaded) {
 }
 
 // land goes on from what the other end really has, once that is known. Where it has
-// less than was thought, what was sent waits there for what comes before it.
+// less than was thought, what was sent waits there for what comes before it. Where the
+// rosters are not the same it may have lacked what it needs to read that, and let go of it.
 func (s *session) land() {
 	for w, seq := range s.guess { // order-free: each writer apart
-		if s.has[w] < seq {
+		if s.has[w] < seq || !s.agreed {
 			s.sent[w] = s.has[w]
 		}
 	}

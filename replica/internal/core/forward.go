@@ -146,7 +146,7 @@ func (x *Exchange) neighbours(s *session, m *wire.Neighbours) {
 func (x *Exchange) forward(s *session, entries []Entry) {
 	for _, e := range entries {
 		switch {
-		case !s.greeted || x.disputed[dispute{s.device, e.Writer}]:
+		case !s.greeted || s.declined[e.Writer] || x.disputed[dispute{s.device, e.Writer}]:
 		case s.claimed[e.Writer] >= e.Seq:
 			x.learn(s, e.Writer, e.Seq)
 			s.due[e.Writer] = e.Seq
@@ -159,12 +159,23 @@ func (x *Exchange) forward(s *session, entries []Entry) {
 	x.pump(s)
 }
 
-// throwAway acknowledges an envelope of a frozen writer, which is never taken. Otherwise
-// it would take room in the window for ever, and in the end there would be none for what
-// honest devices wrote.
-func (x *Exchange) throwAway(s *session, w encryption.WriterID, seq uint64) {
-	if x.frozen[w] != nil && w != x.author.Writer {
-		s.due[w] = max(s.due[w], seq)
-		x.emit(s.acknowledge()...)
+// decline tells the other end of s that nothing more of w is taken from it. Otherwise
+// what it has sent would take room in its window for ever, and in the end there would be
+// none for what honest devices wrote. It is not acknowledged, as it is not here.
+func (x *Exchange) decline(s *session, w encryption.WriterID) {
+	if !s.declines[w] && w != x.author.Writer {
+		s.declines[w] = true
+		x.emit(Send{s.id, &wire.Decline{Writer: w}})
 	}
+}
+
+// declined sends no more of w, which the other end does not take.
+func (x *Exchange) declined(s *session, w encryption.WriterID) {
+	if x.durable[w].Seq == 0 {
+		return // without that a device could fill our memory with writers
+	}
+	s.declined[w] = true
+	delete(s.left, w)
+	s.settle()
+	x.pump(s)
 }

@@ -134,12 +134,12 @@ func (x *Exchange) holding(s *session, members [32]byte, base map[encryption.Wri
 		}
 	}
 	s.known = true
-	s.land()
 	s.empty = len(entries)+len(base) == 0 && x.total() >= x.limits.offerFrom
 	// The two digests that crossed decide, so that both come to the same
 	// conclusion, and whoever waits for the other's roster gets it.
 	s.agreed = members == s.roster
 	s.same = s.agreed
+	s.land()
 	if !s.agreed || s.roster != x.roster {
 		x.sendRoster(s, x.id.Ops(), x.id.EpochRecords())
 	}

@@ -56,6 +56,7 @@ type Ledger struct {
 	buffered map[encryption.WriterID]map[uint64][]held
 	waiting  map[encryption.DeviceID]int   // bytes of buffered by the device they came from
 	frozen   map[encryption.WriterID]error // writers of which nothing more is accepted
+	forked   []encryption.WriterID         // those frozen because of what is in the group in the making
 	disputed map[dispute]bool
 	recorded map[encryption.WriterID]encryption.Dep // how far operations vouch for writers
 	vouched  map[encryption.WriterID]encryption.Dep // the same, and what envelopes that count rest on
@@ -379,14 +380,21 @@ func (l *Ledger) commit() (entries []Entry, adopted []encryption.WriterID) {
 	}
 	maps.Copy(l.durable, l.staged)
 	clear(l.staged)
+	l.forked = nil
 	l.version++
 	l.announced = maps.Clone(l.proposed)
 	entries, l.entries = l.entries, nil
 	return entries, adopted
 }
 
-// abort forgets the staged group and everything that is buffered.
+// abort forgets the staged group and everything that is buffered. Who has forked what
+// was in it is not frozen any more: nothing of it is here, others may rest on what comes,
+// and both envelopes come again.
 func (l *Ledger) abort() {
+	for _, w := range l.forked {
+		delete(l.frozen, w)
+	}
+	l.forked = nil
 	clear(l.staged)
 	clear(l.stagedBase)
 	clear(l.buffered)

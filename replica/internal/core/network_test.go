@@ -237,6 +237,8 @@ func (n *network) message(m wire.Message) string {
 		return "envelope " + n.envelope(m.Raw)
 	case *wire.Ack:
 		return "ack" + n.places(m.Entries)
+	case *wire.Decline:
+		return "decline " + n.writer(m.Writer)
 	case *wire.Neighbours:
 		return fmt.Sprintf("neighbours %d", len(m.Devices))
 	case *wire.Offer:

@@ -39,7 +39,10 @@ type session struct {
 	told      map[encryption.WriterID]uint64 // what the other end knows to be durable here
 	missing   map[encryption.WriterID]bool   // writers whose next envelope cannot be read here
 	due       map[encryption.WriterID]uint64 // to be acknowledged
-	unacked   []flight
+	// declines: writers of whom the other end was told that nothing is taken from it.
+	// declined: those of whom it has said so.
+	declines, declined map[encryption.WriterID]bool
+	unacked            []flight
 	// nearby: whom the other end is connected with, as it said. toldNearby: what it
 	// was told of this device; nil for nothing. left: what is left to those.
 	nearby     map[encryption.DeviceID]bool
@@ -65,14 +68,16 @@ type flight struct {
 func newSession(id SessionID, device encryption.DeviceID) *session {
 	return &session{
 		id: id, device: device,
-		has:     map[encryption.WriterID]uint64{},
-		sent:    map[encryption.WriterID]uint64{},
-		claimed: map[encryption.WriterID]uint64{},
-		told:    map[encryption.WriterID]uint64{},
-		missing: map[encryption.WriterID]bool{},
-		taken:   map[encryption.WriterID]bool{},
-		due:     map[encryption.WriterID]uint64{},
-		left:    map[encryption.WriterID]left{},
+		has:      map[encryption.WriterID]uint64{},
+		sent:     map[encryption.WriterID]uint64{},
+		claimed:  map[encryption.WriterID]uint64{},
+		told:     map[encryption.WriterID]uint64{},
+		missing:  map[encryption.WriterID]bool{},
+		taken:    map[encryption.WriterID]bool{},
+		due:      map[encryption.WriterID]uint64{},
+		left:     map[encryption.WriterID]left{},
+		declines: map[encryption.WriterID]bool{},
+		declined: map[encryption.WriterID]bool{},
 	}
 }
 
@@ -98,11 +103,11 @@ func (s *session) learn(w encryption.WriterID, seq uint64) {
 	s.claimed[w] = max(s.claimed[w], seq)
 }
 
-// settle takes what the other end has acknowledged out of the window.
+// settle takes what the other end has acknowledged, or does not take, out of the window.
 func (s *session) settle() {
 	kept := s.unacked[:0]
 	for _, f := range s.unacked {
-		if f.seq <= s.has[f.writer] {
+		if f.seq <= s.has[f.writer] || s.declined[f.writer] {
 			s.inflight -= f.size
 			continue
 		}

@@ -84,7 +84,7 @@ func writer(n int) [16]byte {
 // types are all that there are.
 func types() []Type {
 	var all []Type
-	for t := TypeHello; t <= TypeFurther; t++ {
+	for t := TypeHello; t <= TypeDecline; t++ {
 		all = append(all, t)
 	}
 	return all
@@ -239,6 +239,8 @@ func drawMessage(t *rapid.T) Message {
 		return &Neighbours{Devices: append([][16]byte{}, drawWriters(t)...)}
 	case TypePart:
 		return &Part{More: rapid.Bool().Draw(t, "more"), Last: drawArray[[16]byte](t, "last"), Packed: rapid.SliceOfN(rapid.Byte(), 1, 2000).Draw(t, "packed")}
+	case TypeDecline:
+		return &Decline{Writer: drawArray[[16]byte](t, "writer")}
 	case TypePrint:
 		return &Print{Digest: [4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, "digest")), Fingerprint: drawArray[[8]byte](t, "fingerprint")}
 	case TypeProbe:

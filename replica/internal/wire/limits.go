@@ -66,6 +66,8 @@ func maxBody(t Type) int {
 		return MaxEnvelope - sizeFront
 	case TypePart:
 		return sizePart + MaxPart
+	case TypeDecline:
+		return sizeDecline
 	case TypePrint:
 		return sizePrint
 	case TypeProbe:

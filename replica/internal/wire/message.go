@@ -38,6 +38,7 @@ const (
 	TypeProbed
 	TypeResume
 	TypeFurther
+	TypeDecline
 )
 
 // Message is one frame's content.
@@ -227,6 +228,8 @@ func decodeBody(t Type, body []byte) (Message, error) {
 		return &Probe{Prefix: body}, nil
 	case TypeProbed:
 		return decodeProbed(body)
+	case TypeDecline:
+		return decodeDecline(body)
 	}
 	return nil, malformed("frame of unknown type %d", t)
 }

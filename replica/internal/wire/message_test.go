@@ -141,8 +141,8 @@ func TestMessagesAreRefused(t *testing.T) {
 	})
 }
 
-// TestSnapshotMessagesAreRefused does the same with the messages of a transfer, and
-// with neighbours.
+// TestSnapshotMessagesAreRefused does the same with the messages of a transfer, with
+// neighbours, and with what is declined.
 func TestSnapshotMessagesAreRefused(t *testing.T) {
 	refuse(t, map[Type]map[string]string{
 		TypeOffer: {
@@ -160,11 +160,12 @@ func TestSnapshotMessagesAreRefused(t *testing.T) {
 			"indefinite list": "9f" + w1 + "ff", "cut": "82" + w1, "trailing byte": "8000", "count of 64 bits": "9bffffffffffffffff",
 			"device as list": "8190" + w1[3:],
 		},
-		TypePart: {"empty": "", "flag of 2": "02" + w1[3:] + "01", "cut": "00" + w1[5:], "nothing": "00" + w1[3:]},
+		TypeDecline: {"empty": "", "cut": w1[5:], "trailing byte": w1[3:] + "00"},
+		TypePart:    {"empty": "", "flag of 2": "02" + w1[3:] + "01", "cut": "00" + w1[5:], "nothing": "00" + w1[3:]},
 	})
 	accept(t, map[Type]string{
 		TypeOffer: "8185" + w1 + "01" + head + w2 + head, TypeWant: zero + "82" + w1 + w2, TypePart: "01" + w1[3:] + "80",
-		TypeNeighbours: "82" + w1 + w2,
+		TypeNeighbours: "82" + w1 + w2, TypeDecline: w1[3:],
 	})
 }
 

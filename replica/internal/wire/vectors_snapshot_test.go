@@ -107,6 +107,19 @@ func neighbourVectors(t *testing.T) []*vectortest.Vector {
 	}
 }
 
+func declineVectors(t *testing.T) []*vectortest.Vector {
+	bad := func(name, comment, body string) *vectortest.Vector {
+		return refused(t, TypeDecline, "decline-"+name, comment, "ErrMalformed", body)
+	}
+	return []*vectortest.Vector{
+		said(t, "decline", "nothing more of a writer", &Decline{Writer: [16]byte(tail(t, vecID1, 16))}),
+		bad("empty", "no writer", ""),
+		bad("short", "a writer of 15 bytes", vecID1[2:]),
+		bad("trailing-byte", "a byte behind the writer", vecID1+"00"),
+		bad("two", "two writers", vecID1+vecID2),
+	}
+}
+
 func neighboursAbove(t *testing.T) []byte {
 	body, err := neighboursOf(MaxNearby + 1).append(nil)
 	if err != nil {

@@ -59,6 +59,8 @@ func describe(v *vectortest.Vector, m Message) *vectortest.Vector {
 		for _, d := range m.Devices {
 			v.Hex("device", d[:])
 		}
+	case *Decline:
+		v.Hex("writer", m.Writer[:])
 	case *Print:
 		v.Hex("digest", m.Digest[:]).Hex("fingerprint", m.Fingerprint[:])
 	case *Probe:

@@ -55,7 +55,7 @@ func (c *checks) healed() {
 // final: all members show the same, and all that any of them ever had.
 func (c *checks) final() {
 	w := c.w
-	all := w.members()
+	all := w.meeting()
 	if w.result.Failure != "" || len(all) == 0 {
 		return
 	}

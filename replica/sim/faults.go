@@ -193,7 +193,7 @@ func (w *world) add(sponsor *device) {
 	if !w.inside(sponsor) || len(w.devices) >= maxDevices || w.anybody(func(d *device) bool { return d.unaware }) {
 		return
 	}
-	name := fmt.Sprint("new ", len(w.devices)) // its keys are the same in all worlds: they are dear
+	name := fmt.Sprint("new ", len(w.devices)+w.checks.unborn) // its keys are the same in all worlds: they are dear
 	j, err := encryption.NewJoiner(&encryption.JoinOptions{Name: name, Random: seededBy(0, name)})
 	if err != nil {
 		w.fail("no joiner: %v", err)

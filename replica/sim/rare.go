@@ -105,3 +105,6 @@ var rareNames = [numRare]string{
 func (r Rare) String() string { return rareNames[r] }
 
 func (w *world) seen(r Rare) { w.result.Rare[r]++ }
+
+// had says whether a state was reached before now.
+func (w *world) had(r Rare) bool { return w.result.Rare[r] > 0 }

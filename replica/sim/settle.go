@@ -3,10 +3,13 @@ package sim
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/starling-sync/starling/crdt/model"
+	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/internal/core"
 )
 
 // The bounds of a world after its faults are over, in virtual time: how long it may
@@ -93,9 +96,19 @@ func (w *world) members() []*device {
 	return w.those(func(d *device) bool { return w.inside(d) && !d.hostile() })
 }
 
+// meeting returns the members that are to become equal. Of copies of one device, which
+// cannot talk to each other, that is only one where there is nobody to go between them.
+func (w *world) meeting() []*device {
+	all := w.members()
+	if len(all) > 1 && len(w.others(all[0], all)) == 0 {
+		return all[:1]
+	}
+	return all
+}
+
 // settled says whether all members hold the same, know it, and wait for nothing.
 func (w *world) settled() bool {
-	all := w.members()
+	all := w.meeting()
 	for _, d := range all {
 		if d.rep.Flying() || d.rep.Backlog() && len(all) > 1 || w.holding(d) != w.holding(all[0]) {
 			return false
@@ -117,12 +130,22 @@ func (w *world) settled() bool {
 			if w.hostile != nil && p.Device == w.hostile.id.Device() {
 				continue
 			}
-			if !p.Known || !p.CaughtUp || !p.Delivered {
+			if !p.Known || !(p.CaughtUp && p.Delivered || w.parted(d, p.Device)) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// parted says whether one of two devices distrusts the hostile member's log, so that they
+// may keep it from each other. That all else is equal holding says.
+func (w *world) parted(d *device, other encryption.DeviceID) bool {
+	return w.anybody(func(o *device) bool {
+		return o.rep != nil && (o == d || o.id.Device() == other) && slices.ContainsFunc(o.rep.Exchange().Distrusted(), func(t core.Distrusted) bool {
+			return w.hostile != nil && t.Author == w.hostile.id.Device()
+		})
+	})
 }
 
 // holding is a digest of what a device holds. Of what a hostile member has signed

@@ -82,6 +82,9 @@ func TestKeptWorlds(t *testing.T) {
 		{500201, "a device that had lost its key and began an epoch was never told what was sealed for that key"},
 		{1005224, "a device that was put back got envelopes right behind a hello, in an epoch that it had lost, and ended every session over them"},
 		{1006337, "a copy whose original began another epoch sealed without one, and refused an edit over it"},
+		{1003068, "what two devices distrust of a member that forks filled the window between them"},
+		{1018254, "an envelope of the first flight that its receiver could not read was not sent again"},
+		{1021862, "a writer stayed frozen for a fork of which both envelopes were gone with an aborted group"},
 		{20564, "a roster that came while a disk was full was never compared with that of others again"},
 	} {
 		if err := Run(kept.seed, nil).Err(); err != nil {

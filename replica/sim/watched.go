@@ -219,15 +219,9 @@ func (o *watched) sends(d *device, e *end, out []frame) {
 }
 
 func (o *watched) claims(e *end, w encryption.WriterID, seq uint64) {
-	if has := chainOn(o.d.disk.mem, w); seq > has && !o.d.frozen(w) {
+	if has := chainOn(o.d.disk.mem, w); seq > has {
 		o.d.w.fail("%s tells %s that it has number %d of writer %s, and %d is durable", o.d.name, e.peer.device.name, seq, w, has)
 	}
-}
-
-// frozen says whether a device takes nothing more of a writer, so that it acknowledges
-// what it throws away.
-func (d *device) frozen(w encryption.WriterID) bool {
-	return d.w.hostile != nil && d.rep != nil && slices.ContainsFunc(d.rep.Exchange().Distrusted(), func(t core.Distrusted) bool { return t.Writer == w })
 }
 
 func (o *watched) told(e *end, what string, raws ...[]byte) {
@@ -299,9 +293,9 @@ func (d *device) excused(message, text string, cause error) bool {
 		return true
 	case message == "the standing of this device has changed":
 		return d.w.checks.removals > 0
-	case message == "documents differ from another device's" && (d.w.plan.short || d.w.hostile != nil):
+	case message == "documents differ from another device's" && (d.w.had(documentsCame) || d.w.had(forked)):
 		return true // one of them has documents ahead of envelopes, or of a fork, and they are joined now
-	case message == "another device's document contradicts the log" && d.w.hostile != nil:
+	case message == "another device's document contradicts the log" && d.w.had(forked):
 		return true // which has one branch of a fork
 	case !d.w.anybody(func(o *device) bool { return o.own.backs > 0 }):
 		return false

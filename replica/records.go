@@ -28,7 +28,7 @@ const (
 	tableEpochs  store.Table = 10 // SHA-256 → epoch record or rewrap
 	tableKeys    store.Table = 11 // number → exported HPKE key of this device, oldest first
 	tableHolds   store.Table = 12 // device → writer → number; what that device is known to have
-	tableCommon  store.Table = 16 // device → commonRecord; what both had when they were last known to be equal
+	tableCommon  store.Table = 13 // device → commonRecord; what both had when they were last known to be equal
 )
 
 // The keys of tableMeta.

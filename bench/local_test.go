@@ -48,9 +48,7 @@ func measureLocal(b *testing.B, id *encryption.Identity, callers, edits int) {
 	}
 	changes := float64(b.N * callers * edits)
 	rate, each := changes/time.Since(began).Seconds(), (processorTime()-spent).Seconds()/changes
-	if s, err := r.Status(b.Context()); err != nil || s.Counts.Chats != localChats {
-		b.Fatalf("%d chats, %v", s.Counts.Chats, err)
-	}
+	turn.check(b, r)
 	report(b, took, "")
 	b.ReportMetric(rate, "changes/s")
 	b.ReportMetric(1e6*each, "cpu-µs/change")
@@ -89,11 +87,32 @@ func (t *turns) next(n int) []model.Edit {
 	defer t.mu.Unlock()
 	edits := make([]model.Edit, n)
 	for i := range edits {
-		edits[i] = model.Edit{Op: model.ChatUnmute, ID: fmt.Sprintf("signal:+49%08d", t.n%localChats)}
-		if t.n/localChats%2 == 0 {
+		edits[i] = model.Edit{Op: model.ChatUnmute, ID: localChat(t.n)}
+		if mutes(t.n) {
 			edits[i] = model.Edit{Op: model.ChatMute, ID: edits[i].ID, Until: model.Forever}
 		}
 		t.n++
 	}
 	return edits
+}
+
+func localChat(n int) string { return fmt.Sprintf("signal:+49%08d", n%localChats) }
+func mutes(n int) bool       { return n/localChats%2 == 0 }
+
+// check says whether every chat is as the last edit of it has left it.
+func (t *turns) check(b *testing.B, r *replica.Replica) {
+	b.Helper()
+	chats, err := r.ListChats(b.Context())
+	if err != nil || len(chats) != localChats {
+		b.Fatalf("%d chats, %v", len(chats), err)
+	}
+	muted := map[string]bool{}
+	for _, c := range chats {
+		muted[c.ID] = c.MutedUntil == model.Forever
+	}
+	for n := t.n - localChats; n < t.n; n++ {
+		if got, there := muted[localChat(n)]; !there || got != mutes(n) {
+			b.Fatalf("chat %s: muted %v, there %v, after %d edits", localChat(n), got, there, t.n)
+		}
+	}
 }

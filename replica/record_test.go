@@ -1,8 +1,10 @@
 package replica_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/starling-sync/starling/crdt/account"
@@ -60,6 +62,72 @@ func TestRecordsGrowAndAreSaved(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 	verified(t, d.Replica)
+}
+
+// One call edits more documents than the memory holds: those that make room are written
+// at once, and what is still in memory is saved when the device rests, a few at a time.
+func TestManyDocumentsAtOnce(t *testing.T) {
+	const many = 5000
+	d := open(t, create(t))
+	var edits []model.Edit
+	for i := range many {
+		for word := range 3 {
+			edits = append(edits, model.Edit{Op: model.ChatLabel, ID: fmt.Sprint("chat ", i), Label: fmt.Sprint(strings.Repeat("long ", 20), i, word)})
+		}
+	}
+	try(t, d.Apply(t.Context(), edits))
+	want := stateOf(t, d.Replica)
+	try(t, d.Rest(t.Context()))
+	saved := 0
+	for i := range many {
+		n, packs, err := d.Record(t.Context(), chatRef(fmt.Sprint("chat ", i)))
+		if err != nil || (n > 0) != (packs == 0) {
+			t.Fatalf("chat %d has %d bytes saved and %d packs, %v", i, n, packs, err)
+		}
+		if n > 0 {
+			saved++
+		}
+	}
+	if saved < many/2 || saved == many {
+		t.Errorf("%d documents of %d were saved, and some have left the memory", saved, many)
+	}
+	d = reopen(t, d)
+	if got := stateOf(t, d.Replica); got != want {
+		t.Error("another state after a restart")
+	}
+	verified(t, d.Replica)
+}
+
+// A document whose changes are too many for a message is saved by Automerge before it is
+// sent to a new device, and the changes since then with it.
+func TestLargeDocumentsAreSentSaved(t *testing.T) {
+	a, other := pair(t)
+	try(t, a.ShortenLogs(t.Context(), 8, 30))
+	connect(a, other)
+	inSync(t, a, other)
+	writes(t, a, "x", 40)
+	const times = 6
+	for i := range times {
+		var edits []model.Edit
+		for key := range 100 {
+			value, err := json.Marshal(strings.Repeat("0", 16_000) + fmt.Sprint(i))
+			try(t, err)
+			edits = append(edits, model.Edit{Op: model.SettingSet, ID: fmt.Sprint("large.", key), Scope: "account", Value: value})
+		}
+		try(t, a.Apply(t.Context(), edits))
+	}
+	try(t, a.Settings("account").Set(t.Context(), "small", 1))
+	if saved, packs, err := a.Record(t.Context(), account.Ref{Kind: account.KindSettings}); err != nil || saved == 0 || packs == 0 {
+		t.Fatalf("%d bytes saved, %d packs, %v", saved, packs, err)
+	}
+	inSync(t, a, other)
+	b := open(t, join(t, a, "b"))
+	connect(a, b)
+	settled(t, a, b)
+	var got string
+	if err := b.Settings("account").Get(t.Context(), "large.7", &got); err != nil || !strings.HasSuffix(got, fmt.Sprint(times-1)) {
+		t.Errorf("%d characters, %v", len(got), err)
+	}
 }
 
 // A document that ends the process when Automerge saves it is kept as its changes after

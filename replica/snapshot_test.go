@@ -2,9 +2,12 @@ package replica_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/starling-sync/starling/crdt"
 	"github.com/starling-sync/starling/crdt/account"
 	"github.com/starling-sync/starling/crdt/model"
 	"github.com/starling-sync/starling/replica"
@@ -252,4 +255,45 @@ func TestBackupOfAShortLog(t *testing.T) {
 	sameContent(t, a, c)
 	connect(b, c)
 	settled(t, b, c)
+}
+
+// Documents that come hold another change under the number of one that is here, and what
+// rests on it. That is left out and told, and all else is taken.
+func TestForksAreLeftOutOfSnapshots(t *testing.T) {
+	a, b := pair(t)
+	ctx := t.Context()
+	c := open(t, join(t, a, "c"))
+	try(t, b.ShortenLogs(ctx, 8, 30))
+	connect(a, b)
+	cut := connect(a, c)
+	for i := range 3 {
+		try(t, a.Chat("one").Mute(ctx, model.Time(i+1)))
+	}
+	inSync(t, a, c)
+	inSync(t, a, b)
+	cut()
+	mine := changesOf(t, c, chatRef("one"))
+	var forged crdt.Change
+	spoilOne(t, b, func(t *testing.T, all []crdt.Change) []crdt.Change {
+		forged = forge(t, all, 2, all[2].Actor)
+		doc := crdt.NewDocument(crdt.Writer{9})
+		_, err := doc.Apply(append(slices.Clone(all[:2]), forged))
+		try(t, err)
+		e := doc.Edit(4_000_000_000_001)
+		try(t, account.Apply(e, model.Edit{Op: model.ChatMute, ID: "rests", Until: 78}))
+		on, err := e.Commit()
+		try(t, err)
+		return append(slices.Clone(all[:2]), forged, *on)
+	})
+	writes(t, b, "x", 60)
+	try(t, a.Close())
+	events := c.Watch(ctx, replica.Now)
+	connect(b, c)
+	await(t, events, func(ev model.Event) bool {
+		return ev.Kind == "fault" && strings.Contains(ev.Note, "2 changes of a snapshot are left out")
+	})
+	await(t, events, func(ev model.Event) bool { return ev.Kind == "chat" && strings.HasPrefix(ev.Entity, "x") })
+	if got := changesOf(t, c, chatRef("one")); len(got) != 3 || got[2].Hash != mine[2].Hash || forged.Hash == mine[2].Hash {
+		t.Errorf("%d changes, the third is %s, was %s", len(got), got[2].Hash, mine[2].Hash)
+	}
 }

@@ -200,7 +200,7 @@ func (l *loop) alone() bool {
 }
 
 // backlog says whether own changes wait to be sealed.
-func (l *loop) backlog() bool { return l.counters.Sealed < l.counters.Pending }
+func (l *loop) backlog() bool { return l.counters.backlog() }
 
 // finish is called when the group in flight is durable, or is known not to
 // be. The order is: persisted, then acknowledged, then sent.

@@ -67,6 +67,9 @@ type counters struct {
 	Pending uint64   // number of the next pending record
 }
 
+// backlog says whether own changes wait to be sealed.
+func (c counters) backlog() bool { return c.Sealed < c.Pending }
+
 // baseRecord says behind which chain each log begins. What came before is in the
 // documents alone.
 type baseRecord struct {

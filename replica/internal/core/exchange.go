@@ -338,12 +338,16 @@ func (x *Exchange) refused(r refusal) {
 		x.emit(Report{r.from.device, err})
 		return
 	}
+	s := x.sessions[r.from.session]
+	if s != nil && !s.known && errors.Is(r.err, encryption.ErrUnknownDevice) {
+		return // it was sent in the first flight, and comes again behind what it needs
+	}
 	if _, known := x.chain(r.writer); known {
 		x.dispute(r.from.device, r.writer, r.seq, r.err)
 	} else {
 		x.emit(Report{r.from.device, err})
 	}
-	if s := x.sessions[r.from.session]; s != nil {
+	if s != nil {
 		x.drop(s, err)
 	}
 }

@@ -22,24 +22,21 @@ func (x *Exchange) guess(s *session) {
 		return
 	}
 	load := Load{Session: s.id, Bytes: min(x.limits.flight, x.limits.window)}
+	has := map[encryption.WriterID]uint64{}
 	for _, w := range x.Writers() {
-		has := max(s.common.Frontier[w], x.holds[s.device][w])
+		has[w] = max(s.common.Frontier[w], x.holds[s.device][w])
 		switch {
-		case has >= x.durable[w].Seq:
-		case has < x.base[w].Seq || x.disputed[dispute{s.device, w}]:
+		case has[w] >= x.durable[w].Seq:
+		case has[w] < x.base[w].Seq || x.disputed[dispute{s.device, w}]:
 			return
 		default:
-			load.From = append(load.From, wire.Acked{Writer: w, Seq: has + 1})
+			load.From = append(load.From, wire.Acked{Writer: w, Seq: has[w] + 1})
 		}
 	}
-	if len(load.From) == 0 {
-		return
+	if len(load.From) > 0 {
+		s.guess = has
+		x.emit(load)
 	}
-	s.guess = map[encryption.WriterID]uint64{}
-	for _, from := range load.From {
-		s.guess[from.Writer] = from.Seq - 1
-	}
-	x.emit(load)
 }
 
 // takeOff sends what guess has asked for, if it is all.
@@ -50,8 +47,8 @@ func (x *Exchange) takeOff(s *session, ev Loaded) {
 		ends[e.Writer] = e.Seq
 	}
 	whole := size <= x.limits.flight
-	for w := range s.guess { // order-free: a conjunction
-		whole = whole && ends[w] == x.durable[w].Seq
+	for w, has := range s.guess { // order-free: a conjunction
+		whole = whole && (has >= x.durable[w].Seq || ends[w] == x.durable[w].Seq)
 	}
 	if !whole {
 		s.guess = nil
@@ -63,13 +60,20 @@ func (x *Exchange) takeOff(s *session, ev Loaded) {
 }
 
 // land goes on from what the other end really has, once that is known. Where it has
-// less than was thought, what was sent waits there for what comes before it. Where the
-// rosters are not the same it may have lacked what it needs to read that, and let go of it.
+// less than was thought, what was sent may wait there for what comes before it, and where
+// the rosters are not the same it may have let go of what it could not read. Then all of it
+// is sent once more, in its order, and what was sent takes no room: else it could fill the
+// window.
 func (s *session) land() {
-	for w, seq := range s.guess { // order-free: each writer apart
-		if s.has[w] < seq || !s.agreed {
+	wrong := !s.agreed
+	for w, has := range s.guess { // order-free: a disjunction
+		wrong = wrong || s.has[w] < has
+	}
+	if wrong && s.guess != nil {
+		for w := range s.guess { // order-free: each writer apart
 			s.sent[w] = s.has[w]
 		}
+		s.takeOut(func(flight) bool { return true })
 	}
 	s.guess = nil
 }

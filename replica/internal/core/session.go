@@ -1,6 +1,8 @@
 package core
 
 import (
+	"slices"
+
 	"github.com/starling-sync/starling/encryption"
 	"github.com/starling-sync/starling/replica/internal/wire"
 )
@@ -15,7 +17,7 @@ type session struct {
 	common  *Common
 	roster  [32]byte // digest of members and epochs, as the hello or the frontier had it
 	same    bool     // the other end has said that it has that roster too
-	// guess: behind what the first flight began. agreedAt: the state of the ledger of
+	// guess: what the other end was thought to have for the first flight. agreedAt: the state of the ledger of
 	// which both ends are known to know that the other has it.
 	guess    map[encryption.WriterID]uint64
 	agreedAt uint64
@@ -105,15 +107,17 @@ func (s *session) learn(w encryption.WriterID, seq uint64) {
 
 // settle takes what the other end has acknowledged, or does not take, out of the window.
 func (s *session) settle() {
-	kept := s.unacked[:0]
-	for _, f := range s.unacked {
-		if f.seq <= s.has[f.writer] || s.declined[f.writer] {
-			s.inflight -= f.size
-			continue
+	s.takeOut(func(f flight) bool { return f.seq <= s.has[f.writer] || s.declined[f.writer] })
+}
+
+func (s *session) takeOut(done func(flight) bool) {
+	s.unacked = slices.DeleteFunc(s.unacked, func(f flight) bool {
+		if !done(f) {
+			return false
 		}
-		kept = append(kept, f)
-	}
-	s.unacked = kept
+		s.inflight -= f.size
+		return true
+	})
 }
 
 // send records e as on its way and returns the effect that sends it.

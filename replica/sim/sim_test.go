@@ -85,6 +85,9 @@ func TestKeptWorlds(t *testing.T) {
 		{1003068, "what two devices distrust of a member that forks filled the window between them"},
 		{1018254, "an envelope of the first flight that its receiver could not read was not sent again"},
 		{1021862, "a writer stayed frozen for a fork of which both envelopes were gone with an aborted group"},
+		{5015017, "documents were sent with changes that were on the disk already and in no envelope"},
+		{5023842, "an envelope of the first flight waited for one that had no room in the window because of it"},
+		{5028646, "a device that was put back reported an envelope of the first flight, of a device that it did not know"},
 		{20564, "a roster that came while a disk was full was never compared with that of others again"},
 	} {
 		if err := Run(kept.seed, nil).Err(); err != nil {

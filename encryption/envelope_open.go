@@ -49,6 +49,15 @@ func (id *Identity) OpenEnvelope(raw []byte) (*Unverified, error) {
 	return u, nil
 }
 
+// EpochOf returns the epoch that an envelope says it is sealed in, zero for what is too
+// short to be one.
+func EpochOf(raw []byte) EpochTag {
+	if len(raw) < envelopeFront {
+		return EpochTag{}
+	}
+	return EpochTag(raw[1:17])
+}
+
 func (id *Identity) openEnvelope(raw []byte) (*Unverified, error) {
 	switch {
 	case len(raw) > MaxEnvelope:
@@ -58,7 +67,7 @@ func (id *Identity) openEnvelope(raw []byte) (*Unverified, error) {
 	case raw[0] != envelopeVersion:
 		return nil, fmt.Errorf("%w: envelope version %d", ErrUnsupported, raw[0])
 	}
-	tag := EpochTag(raw[1:17])
+	tag := EpochOf(raw)
 	e := id.epochOf(tag)
 	if e == nil {
 		return nil, ErrUnknownEpoch

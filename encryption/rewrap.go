@@ -10,6 +10,10 @@ import (
 // one for each batch of devices that were added beside the epoch.
 const maxRewraps = 16
 
+// maxAsked bounds the rewraps of one epoch that one author makes for one device because
+// that has asked: as many keys it may have lost one after the other.
+const maxAsked = 4
+
 // rewrap hands an epoch to members that its record leaves out, because they were
 // added while it was made. It needs no operation: it decides nothing, and the
 // tag commits to the secret.
@@ -209,13 +213,49 @@ func (id *Identity) rewrap(random io.Reader, a *announcement, met []DeviceID) ([
 	if len(to) == 0 {
 		return nil, nil
 	}
-	e := id.ring.secrets[a.tag]
+	return id.rewrapFor(random, id.ring.secrets[a.tag], to)
+}
+
+// PrepareRewrapOf makes the record that hands one epoch to a member that has asked for it,
+// because it has lost the key which it was handed it for. Whether it has cannot be told from
+// the records. Nothing is kept, as of PrepareRewrap. It returns nothing where there is
+// nothing to do: the epoch is not open here, the device is no other member, or has been
+// served often enough. Random nil is the system's source. Errors: ErrNotMember.
+func (id *Identity) PrepareRewrapOf(random io.Reader, tag EpochTag, device DeviceID) (record []byte, err error) {
+	id.mu.RLock()
+	defer id.mu.RUnlock()
+	if _, ok := id.log.member(id.device); !ok {
+		return nil, fmt.Errorf("rewrap epoch %v: %w: %v", tag, ErrNotMember, id.device)
+	}
+	m, member := id.log.member(device)
+	e := id.ring.secrets[tag]
+	if !member || device == id.device || e == nil || id.ring.served(tag, id.device, device) >= maxAsked {
+		return nil, nil
+	}
+	record, err = id.rewrapFor(readerOr(random), e, []recipient{{id: m.ID, key: m.HPKEKey}})
+	if err != nil {
+		return nil, fmt.Errorf("rewrap epoch %v: %w", tag, err)
+	}
+	return record, nil
+}
+
+// served returns how many rewraps of an epoch one device has made for another one.
+func (k *keyring) served(tag EpochTag, by, to DeviceID) (n int) {
+	for _, w := range k.rewraps {
+		if w.body.Tag == tag && w.body.Author == by && slices.Contains(w.body.Recipients, to) {
+			n++
+		}
+	}
+	return n
+}
+
+func (id *Identity) rewrapFor(random io.Reader, e *epoch, to []recipient) ([]byte, error) {
 	wraps, err := wrapSecret(e, id.account, to, random)
 	if err != nil {
 		return nil, err
 	}
 	body := encode(rewrapBody{
-		Version: formatVersion, Suite: suiteOne, Account: id.account, Tag: a.tag, WrapsHash: hashWraps(wraps),
+		Version: formatVersion, Suite: suiteOne, Account: id.account, Tag: e.tag, WrapsHash: hashWraps(wraps),
 		Author: id.device, Recipients: recipientIDs(to), Members: id.log.digest(),
 	})
 	signed := encode(signedEpochBody{Body: body, Signature: labelRewrapSign.sign(id.keys.signing, body)})

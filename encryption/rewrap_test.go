@@ -247,6 +247,57 @@ func TestRewrapForALostKey(t *testing.T) {
 	}
 }
 
+// TestRewrapForWhoAsks: a device that was put back loses one key after the other. Records
+// say that it was served, so it asks, and is served a few times.
+func TestRewrapForWhoAsks(t *testing.T) {
+	ids := team(t, 3)
+	a, b, c := ids[0], ids[1], ids[2]
+	old := b.Copy()
+	replaceKey(t, b)
+	tell(t, b, a)
+	tag := rotate(t, a)
+	raw := sealOne(t, a, 1)
+	for n := range maxAsked {
+		b = old.Copy()
+		admitAll(t, b, a.Ops())
+		if _, err := b.AdmitEpochs(a.EpochRecords()...); n > 0 {
+			wantError(t, err, ErrUnknownEpoch) // rewraps that it cannot check
+		}
+		if opens(b, raw) {
+			t.Fatal("it can open what was sealed for keys that it has lost")
+		}
+		replaceKey(t, b)
+		tell(t, b, a)
+		record := must(a.PrepareRewrapOf(nil, tag, b.device))
+		if record == nil {
+			t.Fatalf("it is not served the time %d", n)
+		}
+		admitRecords(t, a, record)
+		admitRecords(t, b, record)
+		if !opens(b, raw) {
+			t.Error("it cannot open what was sealed")
+		}
+	}
+	for name, record := range map[string][]byte{
+		"too often": must(a.PrepareRewrapOf(nil, tag, b.device)), "an epoch that is not known": must(a.PrepareRewrapOf(nil, EpochTag{1}, c.device)),
+		"itself": must(a.PrepareRewrapOf(nil, tag, a.device)), "a stranger": must(a.PrepareRewrapOf(nil, tag, DeviceID{9})),
+	} {
+		if record != nil {
+			t.Errorf("%s: there is a record", name)
+		}
+	}
+	if must(a.PrepareRewrapOf(nil, tag, c.device)) == nil {
+		t.Error("another device is not served")
+	}
+	expel(t, a, c.device)
+	if must(a.PrepareRewrapOf(nil, tag, c.device)) != nil {
+		t.Error("a removed device is served")
+	}
+	admitAll(t, c, a.Ops())
+	_, err := c.PrepareRewrapOf(nil, tag, a.device)
+	wantError(t, err, ErrNotMember)
+}
+
 func replaceKey(t *testing.T, id *Identity) {
 	t.Helper()
 	op, seed, err := id.PrepareRekey(testTime, inOrder)

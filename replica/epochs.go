@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/starling-sync/starling/encryption"
+	"github.com/starling-sync/starling/replica/internal/core"
 	"github.com/starling-sync/starling/replica/store"
 )
 
@@ -100,6 +101,20 @@ func (l *loop) rewrap() {
 	}
 	if err := l.rewrapFor(met...); err != nil && !errors.Is(err, store.ErrDiskFull) {
 		l.fault("", fmt.Errorf("hand on an epoch: %w", err))
+	}
+}
+
+// handOn hands a device an epoch that it was handed already, and cannot open any more.
+func (l *loop) handOn(e core.HandOn) {
+	if l.standing.State != encryption.StandingMember {
+		return
+	}
+	record, err := l.r.id.PrepareRewrapOf(l.config.Random, e.Epoch, e.Device)
+	if err == nil && record != nil {
+		err = l.addRoster(roster{records: [][]byte{record}})
+	}
+	if err != nil && !errors.Is(err, store.ErrDiskFull) {
+		l.fault(e.Device.String(), fmt.Errorf("hand on an epoch: %w", err))
 	}
 }
 

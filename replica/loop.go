@@ -273,6 +273,8 @@ func (l *loop) perform(effects []core.Effect) {
 			l.fault(e.Device.String(), e.Err)
 		case core.Rewound:
 			l.rewind(e.Err.Error())
+		case core.HandOn:
+			l.handOn(e)
 		case core.Serve:
 			l.sendDocuments(e)
 		case core.Absorb:

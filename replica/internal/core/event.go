@@ -145,6 +145,13 @@ type Serve struct {
 	Want    *wire.Want
 }
 
+// HandOn says that a device cannot open an epoch and asks for it. The host hands it on, if
+// the device is a member.
+type HandOn struct {
+	Device encryption.DeviceID
+	Epoch  encryption.EpochTag
+}
+
 // Absorb hands over documents of another device, to be merged. The host answers
 // with Absorbed when they are durable. With Chains they are the last ones, and the
 // group that makes them durable is the one in which the host calls Adopt.
@@ -169,4 +176,5 @@ func (Progress) effect()      {}
 func (AnswerCompare) effect() {}
 func (PeerCompared) effect()  {}
 func (Serve) effect()         {}
+func (HandOn) effect()        {}
 func (Absorb) effect()        {}

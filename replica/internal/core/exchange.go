@@ -141,6 +141,8 @@ func (x *Exchange) received(s *session, m wire.Message) {
 		x.ack(s, m)
 	case *wire.Decline:
 		x.declined(s, encryption.WriterID(m.Writer))
+	case *wire.Locked:
+		x.emit(HandOn{s.device, encryption.EpochTag(m.Epoch)})
 	case *wire.Neighbours:
 		x.neighbours(s, m)
 	case *wire.Offer:
@@ -168,6 +170,9 @@ func (x *Exchange) drop(s *session, reason error) {
 func (x *Exchange) dispute(d encryption.DeviceID, w encryption.WriterID, seq uint64, err error) {
 	if at := (dispute{d, w}); !x.disputed[at] {
 		x.disputed[at] = true
+		if _, staged := x.staged[w]; staged {
+			x.contested = append(x.contested, at)
+		}
 		x.emit(Report{d, fmt.Errorf("envelope %d of writer %x: %w", seq, w[:4], err)})
 	}
 }
@@ -186,6 +191,8 @@ func (x *Exchange) envelope(s *session, m *wire.Envelope) {
 	case !s.known && (errors.Is(err, encryption.ErrUnknownEpoch) || errors.Is(err, encryption.ErrUnknownDevice)):
 		// It was sent before the other side had heard that this one was put back, say,
 		// and comes again behind what it needs.
+	case errors.Is(err, encryption.ErrUnknownEpoch):
+		x.locked(s, m.Raw, err)
 	case err != nil:
 		x.emit(Report{s.device, err})
 		x.drop(s, err)
@@ -195,6 +202,13 @@ func (x *Exchange) envelope(s *session, m *wire.Envelope) {
 			x.rewind(s.device, w, seq)
 		}
 	}
+}
+
+// locked asks the other end of s for the epoch of what it has sent and cannot be opened
+// here, and ends the session: in the next one it can.
+func (x *Exchange) locked(s *session, raw []byte, err error) {
+	delete(x.sessions, s.id)
+	x.emit(Report{s.device, err}, Send{s.id, &wire.Locked{Epoch: encryption.EpochOf(raw)}}, Disconnect{Session: s.id, Reason: err, Flush: true})
 }
 
 // duplicate acknowledges what is durable already; what is not will be

@@ -56,11 +56,14 @@ type Ledger struct {
 	buffered map[encryption.WriterID]map[uint64][]held
 	waiting  map[encryption.DeviceID]int   // bytes of buffered by the device they came from
 	frozen   map[encryption.WriterID]error // writers of which nothing more is accepted
-	forked   []encryption.WriterID         // those frozen because of what is in the group in the making
-	disputed map[dispute]bool
-	recorded map[encryption.WriterID]encryption.Dep // how far operations vouch for writers
-	vouched  map[encryption.WriterID]encryption.Dep // the same, and what envelopes that count rest on
-	roster   [32]byte                               // digest of the membership and the epoch records
+	// forked and contested are those of frozen and disputed that came about because of
+	// what is in the group in the making.
+	forked    []encryption.WriterID
+	contested []dispute
+	disputed  map[dispute]bool
+	recorded  map[encryption.WriterID]encryption.Dep // how far operations vouch for writers
+	vouched   map[encryption.WriterID]encryption.Dep // the same, and what envelopes that count rest on
+	roster    [32]byte                               // digest of the membership and the epoch records
 	// base is the chain behind which the host holds a writer's log, stagedBase what
 	// it will be after the group in the making.
 	base, stagedBase map[encryption.WriterID]encryption.Chain
@@ -380,21 +383,24 @@ func (l *Ledger) commit() (entries []Entry, adopted []encryption.WriterID) {
 	}
 	maps.Copy(l.durable, l.staged)
 	clear(l.staged)
-	l.forked = nil
+	l.forked, l.contested = nil, nil
 	l.version++
 	l.announced = maps.Clone(l.proposed)
 	entries, l.entries = l.entries, nil
 	return entries, adopted
 }
 
-// abort forgets the staged group and everything that is buffered. Who has forked what
-// was in it is not frozen any more: nothing of it is here, others may rest on what comes,
-// and both envelopes come again.
+// abort forgets the staged group and everything that is buffered, and all distrust that
+// rests on it: nothing of it is here, others may rest on what comes, and what was compared
+// with it comes again.
 func (l *Ledger) abort() {
 	for _, w := range l.forked {
 		delete(l.frozen, w)
 	}
-	l.forked = nil
+	for _, at := range l.contested {
+		delete(l.disputed, at)
+	}
+	l.forked, l.contested = nil, nil
 	clear(l.staged)
 	clear(l.stagedBase)
 	clear(l.buffered)

@@ -177,6 +177,8 @@ func (n *network) effect(h *host, e Effect) string {
 			return fmt.Sprintf("admit %d epochs of %s", len(e.Records), to(e.Session))
 		}
 		return fmt.Sprintf("admit %d operations of %s", len(e.Ops), to(e.Session))
+	case HandOn:
+		return "hand on an epoch to " + n.device(e.Device)
 	case Disconnect:
 		return "disconnect " + to(e.Session) + ": " + n.plain(e.Reason)
 	case Report:
@@ -237,6 +239,8 @@ func (n *network) message(m wire.Message) string {
 		return "envelope " + n.envelope(m.Raw)
 	case *wire.Ack:
 		return "ack" + n.places(m.Entries)
+	case *wire.Locked:
+		return "locked"
 	case *wire.Decline:
 		return "decline " + n.writer(m.Writer)
 	case *wire.Neighbours:

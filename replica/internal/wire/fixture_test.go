@@ -84,7 +84,7 @@ func writer(n int) [16]byte {
 // types are all that there are.
 func types() []Type {
 	var all []Type
-	for t := TypeHello; t <= TypeDecline; t++ {
+	for t := TypeHello; t <= TypeLocked; t++ {
 		all = append(all, t)
 	}
 	return all
@@ -187,7 +187,8 @@ func drawWriters(t *rapid.T) [][16]byte {
 
 func drawMessage(t *rapid.T) Message {
 	seq := rapid.Uint64Min(1)
-	switch rapid.SampledFrom(types()).Draw(t, "type") {
+	typ := rapid.SampledFrom(types()).Draw(t, "type")
+	switch typ {
 	case TypeHello:
 		return &Hello{
 			Instance: drawArray[[8]byte](t, "instance"), Digest: drawArray[[32]byte](t, "digest"),
@@ -239,8 +240,8 @@ func drawMessage(t *rapid.T) Message {
 		return &Neighbours{Devices: append([][16]byte{}, drawWriters(t)...)}
 	case TypePart:
 		return &Part{More: rapid.Bool().Draw(t, "more"), Last: drawArray[[16]byte](t, "last"), Packed: rapid.SliceOfN(rapid.Byte(), 1, 2000).Draw(t, "packed")}
-	case TypeDecline:
-		return &Decline{Writer: drawArray[[16]byte](t, "writer")}
+	case TypeDecline, TypeLocked:
+		return drawRefusal(t, typ)
 	case TypePrint:
 		return &Print{Digest: [4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, "digest")), Fingerprint: drawArray[[8]byte](t, "fingerprint")}
 	case TypeProbe:
@@ -254,6 +255,15 @@ func drawMessage(t *rapid.T) Message {
 		Nonce: drawArray[[8]byte](t, "nonce"), Digest: drawArray[[32]byte](t, "digest"),
 		Fingerprint: drawArray[[32]byte](t, "fingerprint"),
 	}
+}
+
+// drawRefusal draws what a device says of envelopes that it does not take.
+func drawRefusal(t *rapid.T, typ Type) Message {
+	id := drawArray[[16]byte](t, "id")
+	if typ == TypeDecline {
+		return &Decline{Writer: id}
+	}
+	return &Locked{Epoch: id}
 }
 
 // drawBatch draws a batch, of changes that compress and of such that do not.

@@ -68,6 +68,8 @@ func maxBody(t Type) int {
 		return sizePart + MaxPart
 	case TypeDecline:
 		return sizeDecline
+	case TypeLocked:
+		return sizeLocked
 	case TypePrint:
 		return sizePrint
 	case TypeProbe:

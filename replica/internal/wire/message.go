@@ -39,6 +39,7 @@ const (
 	TypeResume
 	TypeFurther
 	TypeDecline
+	TypeLocked
 )
 
 // Message is one frame's content.
@@ -230,6 +231,8 @@ func decodeBody(t Type, body []byte) (Message, error) {
 		return decodeProbed(body)
 	case TypeDecline:
 		return decodeDecline(body)
+	case TypeLocked:
+		return decodeLocked(body)
 	}
 	return nil, malformed("frame of unknown type %d", t)
 }

@@ -142,7 +142,7 @@ func TestMessagesAreRefused(t *testing.T) {
 }
 
 // TestSnapshotMessagesAreRefused does the same with the messages of a transfer, with
-// neighbours, and with what is declined.
+// neighbours, and with what is declined or locked.
 func TestSnapshotMessagesAreRefused(t *testing.T) {
 	refuse(t, map[Type]map[string]string{
 		TypeOffer: {
@@ -161,11 +161,12 @@ func TestSnapshotMessagesAreRefused(t *testing.T) {
 			"device as list": "8190" + w1[3:],
 		},
 		TypeDecline: {"empty": "", "cut": w1[5:], "trailing byte": w1[3:] + "00"},
+		TypeLocked:  {"empty": "", "cut": w1[5:], "trailing byte": w1[3:] + "00"},
 		TypePart:    {"empty": "", "flag of 2": "02" + w1[3:] + "01", "cut": "00" + w1[5:], "nothing": "00" + w1[3:]},
 	})
 	accept(t, map[Type]string{
 		TypeOffer: "8185" + w1 + "01" + head + w2 + head, TypeWant: zero + "82" + w1 + w2, TypePart: "01" + w1[3:] + "80",
-		TypeNeighbours: "82" + w1 + w2, TypeDecline: w1[3:],
+		TypeNeighbours: "82" + w1 + w2, TypeDecline: w1[3:], TypeLocked: w2[3:],
 	})
 }
 

@@ -120,6 +120,18 @@ func declineVectors(t *testing.T) []*vectortest.Vector {
 	}
 }
 
+func lockedVectors(t *testing.T) []*vectortest.Vector {
+	bad := func(name, comment, body string) *vectortest.Vector {
+		return refused(t, TypeLocked, "locked-"+name, comment, "ErrMalformed", body)
+	}
+	return []*vectortest.Vector{
+		said(t, "locked", "an epoch that cannot be opened", &Locked{Epoch: [16]byte(tail(t, vecID2, 16))}),
+		bad("empty", "no epoch", ""),
+		bad("short", "an epoch of 15 bytes", vecID2[2:]),
+		bad("trailing-byte", "a byte behind the epoch", vecID2+"00"),
+	}
+}
+
 func neighboursAbove(t *testing.T) []byte {
 	body, err := neighboursOf(MaxNearby + 1).append(nil)
 	if err != nil {

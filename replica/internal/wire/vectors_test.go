@@ -61,6 +61,8 @@ func describe(v *vectortest.Vector, m Message) *vectortest.Vector {
 		}
 	case *Decline:
 		v.Hex("writer", m.Writer[:])
+	case *Locked:
+		v.Hex("epoch", m.Epoch[:])
 	case *Print:
 		v.Hex("digest", m.Digest[:]).Hex("fingerprint", m.Fingerprint[:])
 	case *Probe:

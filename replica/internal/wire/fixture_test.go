@@ -240,16 +240,14 @@ func drawMessage(t *rapid.T) Message {
 		return &Neighbours{Devices: append([][16]byte{}, drawWriters(t)...)}
 	case TypePart:
 		return &Part{More: rapid.Bool().Draw(t, "more"), Last: drawArray[[16]byte](t, "last"), Packed: rapid.SliceOfN(rapid.Byte(), 1, 2000).Draw(t, "packed")}
-	case TypeDecline, TypeLocked:
-		return drawRefusal(t, typ)
+	case TypeDecline, TypeLocked, TypeCompare:
+		return drawShort(t, typ)
 	case TypePrint:
 		return &Print{Digest: [4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, "digest")), Fingerprint: drawArray[[8]byte](t, "fingerprint")}
 	case TypeProbe:
 		return &Probe{Prefix: drawPrefix(t, MaxPrefix)}
 	case TypeProbed:
 		return drawProbed(t)
-	case TypeCompare:
-		return &Compare{Nonce: drawArray[[8]byte](t, "nonce")}
 	}
 	return &Compared{
 		Nonce: drawArray[[8]byte](t, "nonce"), Digest: drawArray[[32]byte](t, "digest"),
@@ -257,13 +255,15 @@ func drawMessage(t *rapid.T) Message {
 	}
 }
 
-// drawRefusal draws what a device says of envelopes that it does not take.
-func drawRefusal(t *rapid.T, typ Type) Message {
-	id := drawArray[[16]byte](t, "id")
-	if typ == TypeDecline {
-		return &Decline{Writer: id}
+// drawShort draws a message that is one name.
+func drawShort(t *rapid.T, typ Type) Message {
+	switch typ {
+	case TypeDecline:
+		return &Decline{Writer: drawArray[[16]byte](t, "writer")}
+	case TypeLocked:
+		return &Locked{Epoch: drawArray[[16]byte](t, "epoch")}
 	}
-	return &Locked{Epoch: id}
+	return &Compare{Nonce: drawArray[[8]byte](t, "nonce")}
 }
 
 // drawBatch draws a batch, of changes that compress and of such that do not.

@@ -41,6 +41,7 @@ type Document struct {
 	history *history
 	saved   []byte   // what Automerge saved; empty for nothing
 	packs   [][]byte // what came after that, as it was stored
+	joinAt  int      // from how many packs on some are made one, beside manyPacks
 	fresh   []Change // and what came after that
 	edits   uint64   // grows with everything that changes the document
 	broken  error

@@ -17,7 +17,8 @@ const (
 	packElided = 1 // a writer, and a run
 )
 
-// manyPacks is how many packs are made one again, where writers allow it.
+// manyPacks is from how many packs on some of them are made one again, where writers
+// allow it.
 const manyPacks = 16
 
 var errPack = errors.New("malformed pack of changes")
@@ -134,15 +135,32 @@ func (h *history) follows(c *Change) error {
 }
 
 // sinceSaved returns the changes since the document was saved, in causal order.
-func (d *Document) sinceSaved() (all []Change, err error) {
-	for _, p := range d.packs {
+func (d *Document) sinceSaved() ([]Change, error) {
+	all, err := d.unpackAll(d.packs)
+	return append(all, d.fresh...), err
+}
+
+func (d *Document) unpackAll(packs [][]byte) (all []Change, err error) {
+	for _, p := range packs {
 		changes, err := unpack(p, d.At)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, changes...)
 	}
-	return append(all, d.fresh...), nil
+	return all, nil
+}
+
+// older returns how many of the packs stay as they are when the others are made one: a
+// pack is made one with those behind it that are together as large, so that a change is
+// packed again only as often as what it is packed with has doubled.
+func older(packs [][]byte) int {
+	size, n := 0, len(packs)
+	for n > 0 && (len(packs)-n < manyPacks/2 || len(packs[n-1]) <= size) {
+		n--
+		size += len(packs[n])
+	}
+	return n
 }
 
 // Stored returns the document as it can be kept: what Save returned last, and packs of
@@ -152,17 +170,23 @@ func (d *Document) Stored() (saved []byte, packs [][]byte, err error) {
 		return nil, nil, d.broken
 	}
 	changes, kept := d.fresh, d.packs
-	if len(kept) >= manyPacks {
-		if changes, err = d.sinceSaved(); err != nil {
+	join := len(kept) >= max(manyPacks, d.joinAt)
+	if join {
+		n := older(kept)
+		again, err := d.unpackAll(kept[n:])
+		if err != nil {
 			return nil, nil, fmt.Errorf("store document: %w", err)
 		}
-		kept = nil
+		changes, kept = append(again, changes...), kept[:n]
 	}
 	made, err := d.pack(changes)
 	if err != nil {
 		return nil, nil, fmt.Errorf("store document: %w", err)
 	}
 	d.packs, d.fresh = append(slices.Clip(kept), made...), nil
+	if join {
+		d.joinAt = 2 * len(d.packs) // many, where the changes of several writers alternate
+	}
 	return d.saved, slices.Clone(d.packs), nil
 }
 

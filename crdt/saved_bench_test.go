@@ -75,3 +75,32 @@ func BenchmarkSaved(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkStored is what it costs to store a document after each change of one field,
+// over so many changes since it was saved; of one writer, and of two that take turns.
+func BenchmarkStored(b *testing.B) {
+	for _, n := range []int{64, 512} {
+		for _, writers := range []int{1, 2} {
+			b.Run(fmt.Sprintf("changes=%d/writers=%d", n, writers), func(b *testing.B) {
+				most, spent := 0, int64(0)
+				for b.Loop() {
+					documents := []*Document{newDocument(b, 1), newDocument(b, 2)}
+					for i := range n {
+						at, other := documents[i%writers], documents[1-i%writers]
+						c := write(b, at, 1_700_000_000_000+int64(i), func(e *Edit) error { return mark.Raise(e, "", int64(i)) })
+						apply(b, other, c)
+						began := processorTime(b)
+						_, packs, err := documents[0].Stored()
+						spent += processorTime(b) - began
+						if err != nil {
+							b.Fatal(err)
+						}
+						most = max(most, len(packs))
+					}
+				}
+				b.ReportMetric(float64(spent)/float64(b.N*n)/1e3, "cpu-µs/change")
+				b.ReportMetric(float64(most), "packs")
+			})
+		}
+	}
+}

@@ -181,6 +181,14 @@ func TestLostSourceOfASnapshot(t *testing.T) {
 	settled(t, b, c)
 }
 
+// forgeBehind puts a change behind the three of chat one, in the name of who made the last.
+func forgeBehind(t *testing.T, d *device) {
+	t.Helper()
+	spoilOne(t, d, func(t *testing.T, all []crdt.Change) []crdt.Change {
+		return append(slices.Clone(all), forge(t, all, 3, all[2].Actor))
+	})
+}
+
 // A change in the name of an honest device that another one made up, and that came as a
 // document, gives way to what that device has signed. Nobody takes it for a
 // fault of its author.
@@ -188,9 +196,7 @@ func TestSignedChangesPrevail(t *testing.T) {
 	a, b, cut := edited(t)
 	ctx := t.Context()
 	cut()
-	all := changesOf(t, b, chatRef("one"))
-	forged := forge(t, all, 3, all[2].Actor)
-	spoilOne(t, b, func(_ *testing.T, all []crdt.Change) []crdt.Change { return append(slices.Clone(all), forged) })
+	forgeBehind(t, b)
 	try(t, a.Chat("one").Pin(ctx)) // under the same number
 	connect(a, b)
 	equalSoon(t, a, b)
@@ -211,9 +217,7 @@ func TestOwnChangesComeFromTheLog(t *testing.T) {
 	a, b, cut := edited(t)
 	ctx := t.Context()
 	cut()
-	all := changesOf(t, b, chatRef("one"))
-	forged := forge(t, all, 3, all[2].Actor)
-	spoilOne(t, b, func(_ *testing.T, all []crdt.Change) []crdt.Change { return append(slices.Clone(all), forged) })
+	forgeBehind(t, b)
 	connect(a, b)
 	inStep := errors.Join(a.WaitInSync(ctx, b.id.Device()), b.WaitInSync(ctx, a.id.Device()))
 	try(t, inStep)

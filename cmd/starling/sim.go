@@ -30,6 +30,9 @@ func (a *app) simCommand() *cobra.Command {
 		if cmd.Flags().Changed("seed") {
 			return a.simWorld(seed, trace)
 		}
+		if c.seeds == 0 {
+			return usageError{errors.New("no worlds show nothing: --seeds is 1 or more"), "starling sim"}
+		}
 		return a.simWorlds(ctx, &c)
 	})
 	flags := cmd.Flags()

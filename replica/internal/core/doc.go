@@ -22,7 +22,9 @@
 //
 // What is distrusted. A writer is frozen, for every device, only by proof: two
 // envelopes under one number that both verify, or one that verifies and does
-// not apply. What another device merely says, or sends in a writer's name
+// not apply. Where it has forked it is accepted again once the envelope of another
+// device rests on more of it than is here: otherwise what honest devices write behind
+// it would never be taken. What another device merely says, or sends in a writer's name
 // and does not verify, is a dispute with that device: this writer's log is no
 // more exchanged with it, and goes on with others. Neither outlives the
 // process; it comes about again when there is reason.

@@ -201,6 +201,7 @@ func (x *Exchange) envelope(s *session, m *wire.Envelope) {
 		if x.lost(w) {
 			x.rewind(s.device, w, seq)
 		}
+		x.takeAgain()
 	}
 }
 
@@ -378,6 +379,7 @@ func (x *Exchange) Refuse(w encryption.WriterID, err error) {
 // committed tells everyone about what is durable now.
 func (x *Exchange) committed() {
 	entries, adopted := x.commit()
+	x.takeAgain()
 	for _, e := range entries {
 		x.arrived(e)
 	}
@@ -389,6 +391,22 @@ func (x *Exchange) committed() {
 			x.emit(Progress{s.id})
 		}
 		x.agree(s)
+	}
+}
+
+// takeAgain accepts writers again that others rest on. Who was told that nothing is taken
+// of them sends what is missing in another session.
+func (x *Exchange) takeAgain() {
+	if len(x.frozen) == 0 {
+		return
+	}
+	for _, w := range x.thaw() {
+		for _, s := range x.ordered() {
+			if s.declines[w] {
+				delete(x.sessions, s.id)
+				x.emit(Disconnect{Session: s.id, Reason: fmt.Errorf("writer %x is accepted again, as others rest on it", w[:4]), Flush: true})
+			}
+		}
 	}
 }
 

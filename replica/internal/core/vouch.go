@@ -85,6 +85,40 @@ func (l *Ledger) doubted(d encryption.Dep) bool {
 	})
 }
 
+// thaw returns the writers that are frozen for a fork and are accepted again, because what
+// another device has written rests on more of them than is here. Without that it would
+// never be taken, nor what rests on it. Who forks gains nothing: there is one log of it
+// here, and as a member it can begin as many others as it likes.
+func (l *Ledger) thaw() (all []encryption.WriterID) {
+	for _, w := range sortedWriters(l.frozen) {
+		if errors.Is(l.frozen[w], encryption.ErrFork) && l.missed(w) {
+			delete(l.frozen, w)
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
+// missed says whether the next envelope of a device that is not its author rests on more
+// of w than is here.
+func (l *Ledger) missed(w encryption.WriterID) bool {
+	has, _ := l.chain(w)
+	for _, by := range sortedWriters(l.buffered) {
+		c, _ := l.chain(by)
+		for _, h := range l.buffered[by][c.Seq+1] {
+			device := c.Device
+			if h.opened.Announce {
+				device = h.opened.Device
+			}
+			rests := slices.ContainsFunc(h.opened.Deps, func(d encryption.Dep) bool { return d.Writer == w && d.Seq > has.Seq })
+			if rests && device != has.Device && l.counts(by, c, h) && l.genuine(h, by) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // genuine says whether h holds as the next envelope of w.
 func (l *Ledger) genuine(h held, w encryption.WriterID) bool {
 	_, _, err := h.opened.Verify(l.id, l.prior(w))

@@ -383,6 +383,9 @@ func (x *Exchange) committed() {
 	for _, e := range entries {
 		x.arrived(e)
 	}
+	if slices.ContainsFunc(entries, func(e Entry) bool { return e.from.IsZero() }) && x.known() >= many {
+		x.tellNearby()
+	}
 	for _, s := range x.ordered() {
 		x.tellAdopted(s, adopted)
 		x.forward(s, entries)

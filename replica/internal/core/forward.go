@@ -12,16 +12,21 @@ import (
 // Every device sends on what it got, so that devices which cannot reach each other
 // have it all the same. Where everybody is connected with everybody that would
 // carry each envelope over each connection. So a device to which something came
-// twice says whom it is connected with, from then on whenever that changes, and
-// others leave to those what came from one of them: whoever is nearest to the
-// author on the way to a device has nobody to leave it to, and sends it. What was
-// left to somebody else is acknowledged, so that both know of each other.
+// twice says whom it is connected with, from then on whenever that changes, and so does
+// one that has written something and is connected with many. Others leave to those what
+// came from one of them: whoever is nearest to the author on the way to a device has
+// nobody to leave it to, and sends it. What was left to somebody else is acknowledged,
+// so that both know of each other.
 //
 // Somebody else may be slow, or keep a writer's log from that device. After a
 // while (Tick) nothing is left to others any more.
 
 // patience is how many ticks an envelope is left to somebody else, at most.
 const patience = 2
+
+// many is with how many devices one is connected that says so before it sends what it has
+// written. With fewer, what comes twice in the beginning is less than that.
+const many = 3
 
 // origin is where the newest envelopes of a writer came from.
 type origin struct {
@@ -47,7 +52,20 @@ func (l *Ledger) arrived(e Entry) {
 // it came from here.
 func (x *Exchange) leaves(s *session, w encryption.WriterID) bool {
 	o, ok := x.origins[w]
-	return ok && !o.device.IsZero() && s.sent[w]+1 >= o.since && s.nearby[o.device] && s.left[w].ticks < patience
+	return ok && !o.device.IsZero() && s.sent[w]+1 >= o.since && s.left[w].ticks < patience && x.adjoins(s, o.device)
+}
+
+// adjoins says whether the other end of s and a device are connected, as either says.
+func (x *Exchange) adjoins(s *session, with encryption.DeviceID) bool {
+	if s.nearby[with] {
+		return true
+	}
+	for _, o := range x.sessions { // order-free: any one
+		if o.device == with && o.nearby[s.device] {
+			return true
+		}
+	}
+	return false
 }
 
 // leave notes what was left to others.
@@ -121,9 +139,13 @@ func (x *Exchange) nearby(but encryption.DeviceID) [][16]byte {
 // nearbyChanged tells everyone whom this device is connected with, once something
 // has come twice: what one has sent needlessly others will.
 func (x *Exchange) nearbyChanged() {
-	if !x.twice {
-		return
+	if x.twice {
+		x.tellNearby()
 	}
+}
+
+// tellNearby tells everyone who has not heard it whom this device is connected with.
+func (x *Exchange) tellNearby() {
 	for _, s := range x.ordered() {
 		if now := x.nearby(s.device); s.known && !slices.Equal(now, s.toldNearby) {
 			s.toldNearby = now
@@ -178,4 +200,14 @@ func (x *Exchange) declined(s *session, w encryption.WriterID) {
 	delete(s.left, w)
 	s.settle()
 	x.pump(s)
+}
+
+// known returns with how many sessions the frontiers have crossed.
+func (x *Exchange) known() (n int) {
+	for _, s := range x.sessions { // order-free: a sum
+		if s.known {
+			n++
+		}
+	}
+	return n
 }

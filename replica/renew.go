@@ -68,6 +68,10 @@ func (r *Replica) openPlace(f formatRecord) (string, error) {
 		r.saveGeneration()
 	case !errors.Is(err, ErrDiskFull):
 		return "", fmt.Errorf("note that the store is another: %w", err)
+	case reason != "":
+		note := &store.Batch{}
+		note.Put(tableMeta, keyRewound, encode(reason))
+		r.config.Store = &noting{Store: s, note: note}
 	}
 	return reason, nil
 }

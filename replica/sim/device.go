@@ -23,7 +23,6 @@ type device struct {
 	disk     *disk
 	place    byte      // where the directory is
 	keychain *keychain // nil where there is none
-	lost     error     // what the store says of its end at the next start
 	skew     time.Duration
 	random   io.Reader // of the replica
 
@@ -81,7 +80,6 @@ func (d *device) up() bool { return d.rep != nil }
 // open begins a process. It returns false when the disk does not let it.
 func (d *device) open() bool {
 	d.id, d.store = d.file.Copy(), d.disk.open()
-	d.store.lost, d.lost = d.lost, nil
 	d.life++
 	d.planned, d.written, d.ticking = false, false, false
 	c := &hand.Config{

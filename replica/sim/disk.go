@@ -23,13 +23,14 @@ type disk struct {
 	// keep says whether that one is durable.
 	dieIn int
 	keep  bool
+	lost  error              // what the store says of its end until the next commit
 	tap   func(*store.Batch) // told of each batch that has become durable; nil for nobody
 }
 
 func newDisk() *disk { return &disk{mem: store.NewMemory()} }
 
 // open returns the store of one lifetime of the process.
-func (d *disk) open() *lifetime { return &lifetime{disk: d} }
+func (d *disk) open() *lifetime { return &lifetime{disk: d, lost: d.lost} }
 
 // lifetime is a disk as one process sees it.
 type lifetime struct {
@@ -84,6 +85,7 @@ func (d *disk) commit(b *store.Batch) error {
 	if err := d.mem.Commit(b); err != nil {
 		return err
 	}
+	d.lost = nil
 	if d.tap != nil {
 		d.tap(b)
 	}

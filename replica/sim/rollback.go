@@ -49,7 +49,7 @@ func (w *world) noticedAtOnce(d *device) bool {
 	case 0:
 		d.place++
 	case 1:
-		d.lost = errEnd
+		d.disk.lost = errEnd
 	default:
 		return d.keychain != nil && d.behindKeychain()
 	}

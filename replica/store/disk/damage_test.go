@@ -227,6 +227,11 @@ func TestLostEnd(t *testing.T) {
 	if v, err := s.Get(1, []byte("before")); err != nil || string(v) != "1" {
 		t.Fatalf("what is left: %q, %v", v, err)
 	}
+	mustClose(t, s)
+	s = mustOpen(t, older, testConfig())
+	if err := s.Lost(); !errors.Is(err, store.ErrDamaged) {
+		t.Fatalf("the end is lost, and nothing was written since: %v", err)
+	}
 	mustCommit(t, s, journalBatch("again"))
 	mustClose(t, s)
 	s = mustOpen(t, older, testConfig())

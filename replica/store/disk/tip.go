@@ -75,10 +75,11 @@ func (s *Store) readTipFile() (uint64, error) {
 }
 
 // commitTip is the last commit before Close. It returns nil if there is
-// nothing new to say, or if there is no space to say it.
+// nothing new to say, or if there is no space to say it. Whoever was told that the end is
+// lost and has not written since may not have been able to note it, so that stays as it is.
 func (s *Store) commitTip() (sealed []byte) {
 	c := s.commit
-	if c.broken != nil || c.ts == s.opened && s.lost == nil || c.space(0) != nil {
+	if c.broken != nil || c.ts == s.opened || c.space(0) != nil {
 		return nil
 	}
 	key := metaKey(tipName)

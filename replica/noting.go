@@ -1,0 +1,41 @@
+package replica
+
+import (
+	"sync"
+
+	"github.com/starling-sync/starling/replica/store"
+)
+
+// noting is a store that still has something to note. What tells that a store has lost
+// its end tells it until the next commit, and the note of that may have found the disk
+// full. So it goes with whatever is committed next.
+type noting struct {
+	store.Store
+
+	mu   sync.Mutex
+	note *store.Batch // guarded by mu; nil once it is durable
+}
+
+// Commit implements store.Store.
+func (n *noting) Commit(b *store.Batch) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.note == nil {
+		return n.Store.Commit(b)
+	}
+	both := &store.Batch{}
+	for _, from := range []*store.Batch{n.note, b} { // b may take the note back
+		for op := range from.Ops() {
+			if op.Delete {
+				both.Delete(op.Table, op.Key)
+			} else {
+				both.Put(op.Table, op.Key, op.Value)
+			}
+		}
+	}
+	if err := n.Store.Commit(both); err != nil {
+		return err
+	}
+	n.note = nil
+	return nil
+}

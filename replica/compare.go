@@ -126,11 +126,12 @@ func (l *loop) compareAll(nonce [8]byte) *comparison {
 }
 
 // compareDigest is the digest of what the fingerprint was taken of. Own changes that
-// wait to be sealed are in the documents and in no envelope: as long as there are
-// some, nobody else has the same, and the digest is one that nobody has.
+// wait to be sealed are in the documents and in no envelope, and of documents that are
+// on their way there is more than of envelopes: as long as there are some, nobody else
+// has the same, and the digest is one that nobody has.
 func (l *loop) compareDigest() [32]byte {
 	digest := l.core.Digest()
-	if !l.backlog() {
+	if !l.backlog() && !l.core.Fetching() {
 		return digest
 	}
 	return sha256.Sum256(slices.Concat([]byte("starling/pending/v1\x00"), digest[:], l.print[:]))

@@ -35,6 +35,10 @@ func (x *Exchange) Outstanding() (o Outstanding) {
 	return o
 }
 
+// Fetching says whether documents of another device are on their way, so that those here
+// may be ahead of the frontier.
+func (x *Exchange) Fetching() bool { return x.fetch != nil }
+
 // OfferFrom says from how many envelopes on a device that has nothing is offered
 // documents. For tests.
 func (x *Exchange) OfferFrom(n uint64) { x.limits.offerFrom = n }

@@ -103,6 +103,7 @@ func (o *watched) readMark(value []byte) {
 // putBack forgets what the directory does not hold any more.
 func (o *watched) putBack(s *saved) {
 	o.backs++
+	o.writer = encryption.WriterID{} // that of the directory is no news
 	o.had, o.ahead = maps.Clone(s.marks), maps.Clone(s.ahead)
 	clear(o.reads)
 	clear(o.durable)

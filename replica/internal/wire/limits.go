@@ -66,10 +66,8 @@ func maxBody(t Type) int {
 		return MaxEnvelope - sizeFront
 	case TypePart:
 		return sizePart + MaxPart
-	case TypeDecline:
-		return sizeDecline
-	case TypeLocked:
-		return sizeLocked
+	case TypeDecline, TypeLocked:
+		return sizeRefusal
 	case TypePrint:
 		return sizePrint
 	case TypeProbe:

@@ -229,10 +229,8 @@ func decodeBody(t Type, body []byte) (Message, error) {
 		return &Probe{Prefix: body}, nil
 	case TypeProbed:
 		return decodeProbed(body)
-	case TypeDecline:
-		return decodeDecline(body)
-	case TypeLocked:
-		return decodeLocked(body)
+	case TypeDecline, TypeLocked:
+		return decodeRefusal(t, body)
 	}
 	return nil, malformed("frame of unknown type %d", t)
 }

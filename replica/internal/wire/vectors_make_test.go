@@ -37,7 +37,7 @@ func libraryBatch() *Batch {
 func makeVectors(t *testing.T) []*vectortest.Vector {
 	return slices.Concat(frameVectors(t), helloVectors(t), frontierVectors(t), memberVectors(t), epochVectors(t),
 		envelopeVectors(t), ackVectors(t), compareVectors(t), offerVectors(t), wantVectors(t), partVectors(t),
-		neighbourVectors(t), declineVectors(t), lockedVectors(t), printVectors(t), probeVectors(t), probedVectors(t), resumeVectors(t), furtherVectors(t), batchVectors(t), elidedVectors(t), placedVectors(t), zstdVectors(t))
+		neighbourVectors(t), refusalVectors(t), printVectors(t), probeVectors(t), probedVectors(t), resumeVectors(t), furtherVectors(t), batchVectors(t), elidedVectors(t), placedVectors(t), zstdVectors(t))
 }
 
 // said is a vector of a good message, and refused one of a body that is none.

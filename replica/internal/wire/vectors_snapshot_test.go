@@ -107,28 +107,21 @@ func neighbourVectors(t *testing.T) []*vectortest.Vector {
 	}
 }
 
-func declineVectors(t *testing.T) []*vectortest.Vector {
-	bad := func(name, comment, body string) *vectortest.Vector {
-		return refused(t, TypeDecline, "decline-"+name, comment, "ErrMalformed", body)
+// refusalVectors are of the two messages that are one id.
+func refusalVectors(t *testing.T) []*vectortest.Vector {
+	bad := func(typ Type, name, comment, body string) *vectortest.Vector {
+		return refused(t, typ, name, comment, "ErrMalformed", body)
 	}
 	return []*vectortest.Vector{
 		said(t, "decline", "nothing more of a writer", &Decline{Writer: [16]byte(tail(t, vecID1, 16))}),
-		bad("empty", "no writer", ""),
-		bad("short", "a writer of 15 bytes", vecID1[2:]),
-		bad("trailing-byte", "a byte behind the writer", vecID1+"00"),
-		bad("two", "two writers", vecID1+vecID2),
-	}
-}
-
-func lockedVectors(t *testing.T) []*vectortest.Vector {
-	bad := func(name, comment, body string) *vectortest.Vector {
-		return refused(t, TypeLocked, "locked-"+name, comment, "ErrMalformed", body)
-	}
-	return []*vectortest.Vector{
+		bad(TypeDecline, "decline-empty", "no writer", ""),
+		bad(TypeDecline, "decline-short", "a writer of 15 bytes", vecID1[2:]),
+		bad(TypeDecline, "decline-trailing-byte", "a byte behind the writer", vecID1+"00"),
+		bad(TypeDecline, "decline-two", "two writers", vecID1+vecID2),
 		said(t, "locked", "an epoch that cannot be opened", &Locked{Epoch: [16]byte(tail(t, vecID2, 16))}),
-		bad("empty", "no epoch", ""),
-		bad("short", "an epoch of 15 bytes", vecID2[2:]),
-		bad("trailing-byte", "a byte behind the epoch", vecID2+"00"),
+		bad(TypeLocked, "locked-empty", "no epoch", ""),
+		bad(TypeLocked, "locked-short", "an epoch of 15 bytes", vecID2[2:]),
+		bad(TypeLocked, "locked-trailing-byte", "a byte behind the epoch", vecID2+"00"),
 	}
 }
 

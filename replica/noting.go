@@ -19,20 +19,14 @@ type noting struct {
 // Commit implements store.Store.
 func (n *noting) Commit(b *store.Batch) error {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	if n.note == nil {
+		n.mu.Unlock()
 		return n.Store.Commit(b)
 	}
+	defer n.mu.Unlock()
 	both := &store.Batch{}
-	for _, from := range []*store.Batch{n.note, b} { // b may take the note back
-		for op := range from.Ops() {
-			if op.Delete {
-				both.Delete(op.Table, op.Key)
-			} else {
-				both.Put(op.Table, op.Key, op.Value)
-			}
-		}
-	}
+	both.Append(n.note)
+	both.Append(b) // which may take the note back
 	if err := n.Store.Commit(both); err != nil {
 		return err
 	}

@@ -31,9 +31,8 @@ import (
 
 // sendDocuments sends the documents that another device asked for, once there is
 // nothing in them that is not sealed: such changes may yet be written again by
-// another writer, and would be in the other device's documents for good.
-//
-// The group in flight may be on the disk already, and so in the documents.
+// another writer, and would be in the other device's documents for good. The group in
+// flight counts, too: it may be on the disk already, and so in the documents.
 func (l *loop) sendDocuments(e core.Serve) {
 	if l.backlog() || l.flying != nil && l.flying.next.backlog() {
 		l.owed = append(l.owed, e)

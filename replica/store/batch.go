@@ -39,6 +39,13 @@ func (b *Batch) add(op Op) {
 	b.size += len(op.Key) + len(op.Value)
 }
 
+// Append adds the operations of o behind those of b. The bytes are shared.
+func (b *Batch) Append(o *Batch) {
+	for _, op := range o.ops {
+		b.add(op)
+	}
+}
+
 // Len is the number of operations, those included that are overridden later.
 func (b *Batch) Len() int { return len(b.ops) }
 

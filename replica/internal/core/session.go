@@ -17,8 +17,8 @@ type session struct {
 	common  *Common
 	roster  [32]byte // digest of members and epochs, as the hello or the frontier had it
 	same    bool     // the other end has said that it has that roster too
-	// guess: what the other end was thought to have for the first flight. agreedAt: the state of the ledger of
-	// which both ends are known to know that the other has it.
+	// guess: what the other end was thought to have for the first flight. agreedAt: the
+	// state of the ledger of which both ends are known to know that the other has it.
 	guess    map[encryption.WriterID]uint64
 	agreedAt uint64
 	// greeted: its hello has come. known: has is its frontier.

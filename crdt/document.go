@@ -37,11 +37,11 @@ type Document struct {
 	content *content            // what values say, decoded
 	lastN   uint64              // highest n of writer
 	lastOp  uint64              // highest number of an operation
+	ops     uint64              // how many operations there are
 	actors  map[Writer]struct{} // of all changes
 	history *history
 	saved   []byte   // what Automerge saved; empty for nothing
 	packs   [][]byte // what came after that, as it was stored
-	joinAt  int      // from how many packs on some are made one, beside manyPacks
 	fresh   []Change // and what came after that
 	edits   uint64   // grows with everything that changes the document
 	broken  error
@@ -88,6 +88,18 @@ func (d *Document) note(c *Change, sites []site) {
 	d.history.add(c, sites)
 	d.actors[c.Actor] = struct{}{}
 	d.lastOp = max(d.lastOp, c.LastOp())
+	d.ops += c.LastOp() + 1 - c.StartOp
+}
+
+// What a document takes in memory, about, as measured of chats and of texts.
+const (
+	emptyWeight = 4 << 10
+	partWeight  = 180 // of a change, and of an operation
+)
+
+// Weight estimates how many bytes of memory the document takes.
+func (d *Document) Weight() int {
+	return emptyWeight + partWeight*(len(d.history.known)+int(d.ops)) + len(d.saved) + d.Since()
 }
 
 // Heads returns the hashes of the changes that no other change depends on,

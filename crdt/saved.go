@@ -37,7 +37,7 @@ func (d *Document) Save() ([]byte, error) {
 	if err := d.hasJust(changes); err != nil {
 		return nil, fmt.Errorf("save document: read again: %w", err)
 	}
-	d.saved, d.packs, d.joinAt, d.fresh = saved, nil, 0, nil
+	d.saved, d.packs, d.fresh = saved, nil, nil
 	return saved, nil
 }
 

@@ -14,24 +14,22 @@ import (
 	"github.com/starling-sync/starling/replica/store"
 )
 
-// Bounds of the documents that stay in memory: how many, and what they take by the
-// estimate of weigh.
+// Bounds of the documents that stay in memory: how many, and what they take by
+// Document.Weight.
 const (
 	maxOpen   = 4096
 	openBytes = 24 << 20
 )
 
 // A document is not saved anew with every change: that takes Automerge as long as
-// reading all of it. Its record grows by packs of changes, and Automerge saves it when
-// these outgrow what was saved before, or when the device rests.
+// reading all of it. What is kept of it grows by packs of changes, and Automerge saves it
+// when these outgrow what was saved before, or when the device rests. That saves no
+// room, packs take half as much: it is the second opinion on what the document is.
 const (
-	maxSince   = 4 << 10 // bytes of packs that a record holds, and thrice what was saved
-	looseSince = 256     // from which on a document is saved when the device rests
+	maxSince   = 4 << 10 // bytes of packs that a document has, and thrice what was saved
+	looseSince = 1 << 10 // from which on a document is saved when the device rests
 	tidyPart   = 64      // documents that are, in one group
 )
-
-// weigh estimates the memory of a document from the size of its record.
-func weigh(saved []byte, since int) int { return 4<<10 + 24*(len(saved)+since) }
 
 // document is one document in memory. It is owned by the loop.
 type document struct {
@@ -41,7 +39,8 @@ type document struct {
 	leaf  [32]byte // as the fingerprint holds it; zero for a new document
 	dirty bool     // differs from its record
 	stuck bool     // Automerge does not save it, and that was said
-	bytes int      // of memory, as weigh has it of its record
+	bytes int      // of memory, about
+	disk  onDisk   // what the store has of it
 }
 
 // documents are the documents in memory. During a group, a document that is
@@ -77,7 +76,7 @@ type documents struct {
 	garbage collector
 
 	batch *store.Batch                      // of the group in the making
-	saved map[account.DocumentID]*docRecord // flushed in that group
+	saved map[account.DocumentID]*docStored // flushed in that group
 	views views
 	err   error // the first failure of an eviction in that group
 }
@@ -106,7 +105,7 @@ func (d *documents) begin(b *store.Batch) error {
 		*d.prints, d.stale, d.due = *prints, false, false
 	}
 	d.batch = b
-	d.saved = map[account.DocumentID]*docRecord{}
+	d.saved = map[account.DocumentID]*docStored{}
 	d.err = nil
 	return nil
 }
@@ -132,24 +131,22 @@ func (d *documents) get(ref account.Ref) (*document, error) {
 func (d *documents) load(ref account.Ref, id account.DocumentID) (*document, error) {
 	rec, ok := d.saved[id]
 	if !ok {
-		rec = &docRecord{}
-		found, err := get(d.store, tableDocs, id[:], rec)
-		if errors.Is(err, store.ErrDamaged) {
+		var err error
+		if rec, err = getDocument(d.store, id); errors.Is(err, store.ErrDamaged) {
 			return d.repair(ref, id, err)
-		}
-		if err != nil {
+		} else if err != nil {
 			return nil, err
 		}
-		if !found {
-			return &document{ref: ref, id: id, doc: crdt.NewDocument(d.writer), bytes: weigh(nil, 0)}, nil
+		if rec == nil {
+			doc := crdt.NewDocument(d.writer)
+			return &document{ref: ref, id: id, doc: doc, bytes: doc.Weight()}, nil
 		}
 	}
 	loaded, err := rec.load(d.writer)
 	if err != nil {
 		return d.repair(ref, id, fmt.Errorf("%w: %w", store.ErrDamaged, err))
 	}
-	doc := &document{ref: ref, id: id, doc: loaded, leaf: rec.Leaf}
-	doc.bytes = weigh(rec.Saved, loaded.Since())
+	doc := &document{ref: ref, id: id, doc: loaded, leaf: rec.Leaf, bytes: loaded.Weight(), disk: rec.onDisk}
 	d.noteLoose(doc)
 	return doc, nil
 }
@@ -161,12 +158,18 @@ func (d *documents) repair(ref account.Ref, id account.DocumentID, damage error)
 	if err != nil {
 		return nil, errors.Join(damage, fmt.Errorf("and it cannot be made anew: %w", err))
 	}
-	return &document{ref: ref, id: id, doc: doc, leaf: leafOf(id, doc.Heads()), dirty: true, bytes: weigh(nil, 0)}, nil
+	return remade(ref, id, doc), nil
+}
+
+// remade is a document that was made anew, as it was before: what is on the disk cannot
+// be read, and goes.
+func remade(ref account.Ref, id account.DocumentID, doc *crdt.Document) *document {
+	return &document{ref: ref, id: id, doc: doc, leaf: leafOf(id, doc.Heads()), dirty: true, bytes: doc.Weight(), disk: onDisk{tail: true}}
 }
 
 // replace puts a new and empty document in place of one that is damaged.
 func (d *documents) replace(ref account.Ref) (*document, error) {
-	doc := &document{ref: ref, id: ref.ID(d.account), doc: crdt.NewDocument(d.writer), dirty: true}
+	doc := &document{ref: ref, id: ref.ID(d.account), doc: crdt.NewDocument(d.writer), dirty: true, disk: onDisk{tail: true}}
 	d.open.Add(doc.id, doc)
 	return doc, d.err
 }
@@ -185,39 +188,64 @@ func (d *documents) evicted(id account.DocumentID, doc *document) {
 // flush writes a dirty document, its index entry and its leaf, and saves it if it has
 // to be or is to be.
 func (d *documents) flush(doc *document, save bool) error {
-	saved, packs, err := doc.doc.Stored()
+	saved, packs, err := doc.doc.Packs()
 	if err == nil && (save || doc.doc.Since() > maxSince+3*len(saved)) {
 		d.compact(doc)
-		saved, packs, err = doc.doc.Stored()
+		saved, packs, err = doc.doc.Packs()
+	}
+	leaf := leafOf(doc.id, doc.doc.Heads())
+	if err == nil {
+		err = d.put(doc, &docRecord{Kind: uint8(doc.ref.Kind), Entity: doc.ref.Entity, Leaf: leaf, Saved: saved, Packs: packs})
 	}
 	if err != nil {
 		return fmt.Errorf("%s %q: %w", doc.ref.Kind, doc.ref.Entity, err)
 	}
-	leaf := leafOf(doc.id, doc.doc.Heads())
 	d.prints.replace(doc.id, doc.leaf, leaf)
 	doc.leaf, doc.dirty = leaf, false
 	d.bytes -= doc.bytes
-	doc.bytes = weigh(saved, doc.doc.Since())
+	doc.bytes = doc.doc.Weight()
 	d.bytes += doc.bytes
-	rec := &docRecord{Kind: uint8(doc.ref.Kind), Entity: doc.ref.Entity, Leaf: leaf, Saved: saved, Packs: packs}
-	d.saved[doc.id] = rec
-	d.batch.Put(tableDocs, doc.id[:], encode(rec))
 	d.views.write(d.batch, doc)
 	d.noteLoose(doc)
 	return nil
 }
+
+// put writes a document: its tail if that will do, or else its record, with what came
+// since in fewer packs.
+func (d *documents) put(doc *document, rec *docRecord) (err error) {
+	if tail := doc.disk.tailOf(rec.Packs); tail != nil {
+		doc.disk.tail = true
+		d.batch.Put(tableDocs, tailKey(doc.id), encode(tailRecord{Whole: doc.disk.leaf, Leaf: rec.Leaf, Packs: tail}))
+		d.saved[doc.id] = &docStored{*rec, doc.disk}
+		return nil
+	}
+	if _, rec.Packs, err = doc.doc.Stored(); err != nil {
+		return err
+	}
+	if doc.disk.tail {
+		d.batch.Delete(tableDocs, tailKey(doc.id))
+	}
+	d.batch.Put(tableDocs, doc.id[:], encode(rec))
+	doc.disk = wholeRecord(rec)
+	d.saved[doc.id] = &docStored{*rec, doc.disk}
+	return nil
+}
+
+// savedWeight is how many bytes of memory Automerge takes for each that it saves, about.
+const savedWeight = 24
 
 // compact lets Automerge save a document. What it does not save stays as it is kept.
 func (d *documents) compact(doc *document) {
 	if doc.stuck || !d.risk(doc.id) {
 		return
 	}
+	doc.disk.size = 0 // its packs are no more
 	saved, err := doc.doc.Save()
 	if err != nil {
 		doc.stuck = true
 		d.warn(doc.ref, err)
 	}
-	d.garbage.spend(weigh(saved, 0))
+	d.garbage.spend(savedWeight * len(saved))
 }
 
 // noteLoose notes whether the record of a document is to be made small.

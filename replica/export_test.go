@@ -45,10 +45,10 @@ func (r *Replica) Rest(ctx context.Context) error {
 // packs of changes there are beside it.
 func (r *Replica) Record(ctx context.Context, ref account.Ref) (saved, packs int, err error) {
 	err = r.ask(ctx, func(l *loop) error {
-		var rec docRecord
-		id := ref.ID(l.docs.account)
-		_, err := get(l.config.Store, tableDocs, id[:], &rec)
-		saved, packs = len(rec.Saved), len(rec.Packs)
+		rec, err := getDocument(l.config.Store, ref.ID(l.docs.account))
+		if rec != nil {
+			saved, packs = len(rec.Saved), len(rec.Packs)
+		}
 		return err
 	})
 	return saved, packs, err
@@ -111,10 +111,11 @@ func (l *loop) underneath(b *store.Batch, ref account.Ref, change func([]crdt.Ch
 	if err != nil {
 		return err
 	}
-	doc.doc = crdt.NewDocument(l.docs.writer)
+	doc.doc, doc.disk = crdt.NewDocument(l.docs.writer), onDisk{tail: true}
 	if changes = change(changes); len(changes) == 0 {
 		l.docs.prints.replace(doc.id, doc.leaf, [32]byte{})
 		b.Delete(tableDocs, doc.id[:])
+		b.Delete(tableDocs, tailKey(doc.id))
 		b.Delete(tableIndex, indexKey(ref))
 		return nil
 	}

@@ -1,15 +1,12 @@
 package replica
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/bits"
-
-	"github.com/fxamacker/cbor/v2"
 
 	"github.com/starling-sync/starling/crdt"
 	"github.com/starling-sync/starling/crdt/account"
@@ -101,14 +98,10 @@ func openFingerprint(s store.Store, log *slog.Logger) (*fingerprint, error) {
 // sumDocuments makes the fingerprint from the documents, to be stored as a whole.
 func sumDocuments(s store.Store) (*fingerprint, error) {
 	f := &fingerprint{}
-	err := s.Scan(tableDocs, nil, nil, func(key, value []byte) error {
-		var rec docRecord
-		if err := cbor.Unmarshal(value, &rec); err != nil || len(key) != 16 {
-			return &store.DamagedError{Table: tableDocs, Key: bytes.Clone(key), Err: err}
-		}
-		f.replace(account.DocumentID(key), [32]byte{}, rec.Leaf)
+	err := eachDocument(s, nil, nil, func(id account.DocumentID, doc *docStored) error {
+		f.replace(id, [32]byte{}, doc.Leaf)
 		return nil
-	})
+	}, refuseMalformed)
 	if err != nil {
 		return nil, err
 	}

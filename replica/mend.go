@@ -81,7 +81,7 @@ func (l *loop) mendDocuments(refs []account.Ref) error {
 			return fmt.Errorf("%s: %w", ref, err)
 		}
 		id := ref.ID(l.docs.account)
-		l.docs.open.Add(id, &document{ref: ref, id: id, doc: doc, leaf: leafOf(id, doc.Heads()), dirty: true})
+		l.docs.open.Add(id, remade(ref, id, doc))
 	}
 	if err := l.docs.finish(); err != nil {
 		return err

@@ -69,10 +69,10 @@ func (l *loop) mendPending(ctx context.Context) (n int, err error) {
 // the order of each document. Of documents that cannot be read it is what can be.
 func (l *loop) unsealed(v *verification, readable map[account.Ref][]crdt.Change) (all []localChange, err error) {
 	w := crdt.Writer(l.author.Writer)
-	err = l.config.Store.Scan(tableDocs, nil, nil, func(_, value []byte) error {
-		var rec docRecord
-		if cbor.Unmarshal(value, &rec) != nil {
-			return nil
+	err = eachDocument(l.config.Store, nil, nil, func(id account.DocumentID, _ *docStored) error {
+		rec, err := getDocument(l.config.Store, id) // again: its tail may be damaged
+		if err != nil || rec == nil {
+			return v.ended()
 		}
 		doc, err := rec.load(w)
 		if err != nil {
@@ -90,7 +90,7 @@ func (l *loop) unsealed(v *verification, readable map[account.Ref][]crdt.Change)
 		}
 		delete(readable, rec.ref())
 		return v.ended()
-	})
+	}, func(*store.DamagedError) error { return nil })
 	if _, err = damagedRecords(err); err != nil {
 		return nil, err
 	}

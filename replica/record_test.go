@@ -3,6 +3,7 @@ package replica_test
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -14,11 +15,22 @@ import (
 
 var busy = account.Ref{Kind: account.KindChat, Entity: "busy"}
 
+// noise is text that does not get shorter than three quarters.
+func noise(seed, length int) string {
+	r := rand.New(rand.NewPCG(uint64(seed), 0))
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+	b := make([]byte, length)
+	for i := range b {
+		b[i] = letters[r.IntN(len(letters))]
+	}
+	return string(b)
+}
+
 // labels makes so many changes of one chat.
 func labels(t *testing.T, d *device, from, n int) {
 	t.Helper()
 	for i := range n {
-		try(t, d.Apply(t.Context(), []model.Edit{{Op: model.ChatLabel, ID: busy.Entity, Label: fmt.Sprint("label ", from+i)}}))
+		try(t, d.Apply(t.Context(), []model.Edit{{Op: model.ChatLabel, ID: busy.Entity, Label: noise(from+i, 100)}}))
 	}
 }
 
@@ -72,7 +84,7 @@ func TestManyDocumentsAtOnce(t *testing.T) {
 	var edits []model.Edit
 	for i := range many {
 		for word := range 3 {
-			edits = append(edits, model.Edit{Op: model.ChatLabel, ID: fmt.Sprint("chat ", i), Label: fmt.Sprint(strings.Repeat("long ", 20), i, word)})
+			edits = append(edits, model.Edit{Op: model.ChatLabel, ID: fmt.Sprint("chat ", i), Label: noise(3*i+word, 500)})
 		}
 	}
 	try(t, d.Apply(t.Context(), edits))

@@ -21,7 +21,7 @@ const (
 	tableLog     store.Table = 3  // writer, number → logRecord
 	tableChains  store.Table = 4  // writer → chainRecord
 	tablePending store.Table = 5  // number → pendingRecord, own changes not yet sealed
-	tableDocs    store.Table = 6  // document id → docRecord
+	tableDocs    store.Table = 6  // document id → docRecord; and, with tailMark behind it, → tailRecord
 	tableIndex   store.Table = 7  // kind, entity → view of the document
 	tablePrints  store.Table = 8  // bucket → sum, of the fingerprint
 	tableLocal   store.Table = 9  // namespace, 0, key → bytes; never replicated
@@ -165,7 +165,8 @@ func (p *pendingRecord) change(w encryption.WriterID) (localChange, error) {
 func (p *pendingRecord) isSealed() bool { return p.Kind == 0 }
 
 // docRecord is a document with what it is about: what Automerge saved, and packs of the
-// changes since then. Leaf is its part of the fingerprint.
+// changes since then. Leaf is its part of the fingerprint. What came after it was written
+// is in the tail (tail.go).
 type docRecord struct {
 	_      struct{} `cbor:",toarray"`
 	Kind   uint8

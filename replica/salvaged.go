@@ -205,7 +205,7 @@ func (l *loop) withKept(d *keptDocument) (*crdt.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	saved, packs, err := doc.doc.Stored()
+	saved, packs, err := doc.doc.Packs()
 	if err != nil {
 		return nil, err
 	}

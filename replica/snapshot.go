@@ -8,8 +8,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/starling-sync/starling/crdt"
 	"github.com/starling-sync/starling/crdt/account"
 	"github.com/starling-sync/starling/crdt/change"
@@ -121,27 +119,23 @@ func (r *docRecord) size() int {
 // have to be readable: what follows a hole would say that nothing is missing.
 func (l *loop) savedAfter(p *wire.Part) (docs []wire.Saved, err error) {
 	size := 0
-	err = l.config.Store.Scan(tableDocs, nil, p.Last[:], func(key, value []byte) error {
-		if bytes.Equal(key, p.Last[:]) {
+	err = eachDocument(l.config.Store, nil, p.Last[:], func(id account.DocumentID, doc *docStored) error {
+		if [16]byte(id) == p.Last {
 			return nil
 		}
 		if size >= l.limits.part || len(docs) == wire.MaxBatchDocs {
 			p.More = true
 			return store.ErrStop
 		}
-		var rec docRecord
-		if err := cbor.Unmarshal(value, &rec); err != nil || len(key) != 16 {
-			return &store.DamagedError{Table: tableDocs, Key: bytes.Clone(key), Err: err}
-		}
-		saved, err := rec.sent()
+		saved, err := doc.sent()
 		if err != nil {
-			return &store.DamagedError{Table: tableDocs, Key: bytes.Clone(key), Err: err}
+			return &store.DamagedError{Table: tableDocs, Key: bytes.Clone(id[:]), Err: err}
 		}
 		docs = append(docs, saved)
-		size += rec.size() + len(rec.Entity)
-		copy(p.Last[:], key)
+		size += doc.size() + len(doc.Entity)
+		p.Last = id
 		return nil
-	})
+	}, refuseMalformed)
 	return docs, err
 }
 
@@ -149,15 +143,17 @@ func (l *loop) savedAfter(p *wire.Part) (docs []wire.Saved, err error) {
 func (l *loop) savedOf(ids [][16]byte) (docs []wire.Saved, err error) {
 	size := 0
 	for _, id := range ids {
-		var rec docRecord
-		found, err := get(l.config.Store, tableDocs, id[:], &rec)
+		doc, err := getDocument(l.config.Store, id)
 		if err != nil && !errors.Is(err, store.ErrDamaged) {
 			return nil, err
 		}
-		if size += rec.size(); !found || err != nil || size > wire.MaxSaved {
+		if doc == nil {
 			continue
 		}
-		if saved, err := rec.sent(); err == nil {
+		if size += doc.size(); size > wire.MaxSaved {
+			continue
+		}
+		if saved, err := doc.sent(); err == nil {
 			docs = append(docs, saved)
 		}
 	}

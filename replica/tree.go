@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/starling-sync/starling/crdt/account"
 	"github.com/starling-sync/starling/replica/internal/core"
 	"github.com/starling-sync/starling/replica/internal/wire"
@@ -69,15 +67,12 @@ func (l *loop) buckets(m *wire.Probed) error {
 }
 
 // eachLeaf goes through the documents below a prefix, by id. One that cannot be read
-// counts as not there, so that it is asked for.
+// counts as not there, or as it was without its tail, so that it is asked for.
 func (l *loop) eachLeaf(prefix []byte, do func(wire.Leaf)) error {
-	err := l.config.Store.Scan(tableDocs, prefix, nil, func(key, value []byte) error {
-		var rec docRecord
-		if cbor.Unmarshal(value, &rec) == nil && len(key) == 16 {
-			do(wire.Leaf{ID: [16]byte(key), Hash: rec.Leaf})
-		}
+	err := eachDocument(l.config.Store, prefix, nil, func(id account.DocumentID, doc *docStored) error {
+		do(wire.Leaf{ID: id, Hash: doc.Leaf})
 		return nil
-	})
+	}, func(*store.DamagedError) error { return nil })
 	if _, err = damagedRecords(err); err != nil {
 		return fmt.Errorf("documents below %x: %w", prefix, err)
 	}

@@ -9,8 +9,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/starling-sync/starling/crdt/account"
 	"github.com/starling-sync/starling/crdt/change"
 	"github.com/starling-sync/starling/crdt/model"
@@ -199,20 +197,18 @@ func (l *loop) verifyPending(v *verification) error {
 
 func (l *loop) verifyDocuments(v *verification) error {
 	sums := &fingerprint{}
-	err := l.config.Store.Scan(tableDocs, nil, nil, func(key, value []byte) error {
+	err := eachDocument(l.config.Store, nil, nil, func(id account.DocumentID, doc *docStored) error {
 		v.Documents++
-		var rec docRecord
-		if err := cbor.Unmarshal(value, &rec); err != nil || len(key) != 16 {
-			v.problem("document %x: malformed record", key)
-			return v.ended()
-		}
-		id := account.DocumentID(key)
 		v.seen[id] = true
-		sums.replace(id, [32]byte{}, rec.Leaf)
-		if err := l.verifyDocument(id, &rec, v.last[rec.ref()]); err != nil {
-			v.problem("%s: %v", rec.ref(), err)
-			v.bad = append(v.bad, rec.ref())
+		sums.replace(id, [32]byte{}, doc.Leaf)
+		if err := l.verifyDocument(id, doc, v.last[doc.ref()]); err != nil {
+			v.problem("%s: %v", doc.ref(), err)
+			v.bad = append(v.bad, doc.ref())
 		}
+		return v.ended()
+	}, func(d *store.DamagedError) error {
+		v.Documents++
+		v.problem("document %x: malformed record", d.Key)
 		return v.ended()
 	})
 	damaged, err := damagedRecords(err)
@@ -221,8 +217,8 @@ func (l *loop) verifyDocuments(v *verification) error {
 	}
 	for _, d := range damaged {
 		v.problem("document %x: %v", d.Key, d)
-		if len(d.Key) == 16 {
-			v.wrong = append(v.wrong, account.DocumentID(d.Key))
+		if id := d.Key; len(id) >= 16 {
+			v.wrong = append(v.wrong, account.DocumentID(id[:16]))
 		}
 	}
 	if sums.root() != l.print {
@@ -234,7 +230,7 @@ func (l *loop) verifyDocuments(v *verification) error {
 
 // verifyDocument checks one saved document against its own record, the log and
 // its index entry.
-func (l *loop) verifyDocument(id account.DocumentID, rec *docRecord, last lastChanges) error {
+func (l *loop) verifyDocument(id account.DocumentID, rec *docStored, last lastChanges) error {
 	if rec.ref().ID(l.docs.account) != id {
 		return errors.New("stored under the id of another document")
 	}

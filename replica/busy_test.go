@@ -1,6 +1,7 @@
 package replica_test
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -117,5 +118,26 @@ func TestTailIsDamaged(t *testing.T) {
 				t.Errorf("mended %+v, %v", m, err)
 			}
 		})
+	}
+}
+
+// A busy chat whose changes are given to another writer has none of the old one's left,
+// in its record or beside it.
+func TestBusyDocumentIsRenewed(t *testing.T) {
+	d, state, record, _ := busied(t)
+	before, err := d.store.left.Get(tableDocs, record)
+	try(t, err)
+	for _, place := range []string{"here", "there", "anywhere"} {
+		d = placed(t, d.id, d.store.left, place)
+		if got := stateOf(t, d.Replica); got != state {
+			t.Errorf("%s: %s, want %s", place, got, state)
+		}
+		verified(t, d.Replica)
+		try(t, d.Close())
+	}
+	after, err := d.store.left.Get(tableDocs, record)
+	try(t, err)
+	if bytes.Equal(before, after) {
+		t.Error("the record is the old one")
 	}
 }

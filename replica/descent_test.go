@@ -48,6 +48,7 @@ func edited(t *testing.T) (a, b *device, cut func()) {
 	a, b = pair(t)
 	cut = connect(a, b)
 	ctx := t.Context()
+	try(t, errors.Join(a.TailsFrom(ctx, 50), b.TailsFrom(ctx, 50)))
 	try(t, a.Chat("one").Mute(ctx, 1000))
 	inSync(t, a, b)
 	try(t, b.Chat("one").Archive(ctx, nil))

@@ -70,6 +70,8 @@ type documents struct {
 	// warn tells the operator that Automerge does not save a document.
 	warn func(account.Ref, error)
 
+	tailFrom int // as the constant
+
 	loose map[account.DocumentID]*document // in memory, whose records are to be made small
 	tidy  bool                             // now
 
@@ -82,7 +84,7 @@ type documents struct {
 }
 
 func newDocuments(s store.Store, accountID [32]byte, w crdt.Writer, prints *fingerprint) *documents {
-	d := &documents{store: s, account: accountID, writer: w, prints: prints, loose: map[account.DocumentID]*document{}}
+	d := &documents{store: s, account: accountID, writer: w, prints: prints, tailFrom: tailFrom, loose: map[account.DocumentID]*document{}}
 	lru, err := simplelru.NewLRU(maxOpen, d.evicted)
 	if err != nil {
 		panic(err) // unreachable: the size is positive
@@ -167,6 +169,11 @@ func remade(ref account.Ref, id account.DocumentID, doc *crdt.Document) *documen
 	return &document{ref: ref, id: id, doc: doc, leaf: leafOf(id, doc.Heads()), dirty: true, bytes: doc.Weight(), disk: onDisk{tail: true}}
 }
 
+// become makes it another version of the document, of which nothing is on the disk.
+func (d *document) become(version *crdt.Document) {
+	d.doc, d.dirty, d.disk = version, true, onDisk{tail: true}
+}
+
 // replace puts a new and empty document in place of one that is damaged.
 func (d *documents) replace(ref account.Ref) (*document, error) {
 	doc := &document{ref: ref, id: ref.ID(d.account), doc: crdt.NewDocument(d.writer), dirty: true, disk: onDisk{tail: true}}
@@ -213,7 +220,7 @@ func (d *documents) flush(doc *document, save bool) error {
 // put writes a document: its tail if that will do, or else its record, with what came
 // since in fewer packs.
 func (d *documents) put(doc *document, rec *docRecord) (err error) {
-	if tail := doc.disk.tailOf(rec.Packs); tail != nil {
+	if tail := doc.disk.tailOf(rec.Packs, d.tailFrom); tail != nil {
 		doc.disk.tail = true
 		d.batch.Put(tableDocs, tailKey(doc.id), encode(tailRecord{Whole: doc.disk.leaf, Leaf: rec.Leaf, Packs: tail}))
 		d.saved[doc.id] = &docStored{*rec, doc.disk}

@@ -29,6 +29,11 @@ func (r *Replica) ShortenLogs(ctx context.Context, keep, most uint64) error {
 	})
 }
 
+// TailsFrom has records of so many bytes get tails.
+func (r *Replica) TailsFrom(ctx context.Context, bytes int) error {
+	return r.call(ctx, func(l *loop) { l.docs.tailFrom = bytes })
+}
+
 // Rest does what a device does once it has rested, and returns when that is durable.
 func (r *Replica) Rest(ctx context.Context) error {
 	return r.ask(ctx, func(l *loop) error {
@@ -111,15 +116,15 @@ func (l *loop) underneath(b *store.Batch, ref account.Ref, change func([]crdt.Ch
 	if err != nil {
 		return err
 	}
-	doc.doc, doc.disk = crdt.NewDocument(l.docs.writer), onDisk{tail: true}
+	doc.become(crdt.NewDocument(l.docs.writer))
 	if changes = change(changes); len(changes) == 0 {
+		doc.dirty = false
 		l.docs.prints.replace(doc.id, doc.leaf, [32]byte{})
 		b.Delete(tableDocs, doc.id[:])
 		b.Delete(tableDocs, tailKey(doc.id))
 		b.Delete(tableIndex, indexKey(ref))
 		return nil
 	}
-	doc.dirty = true
 	_, err = doc.doc.Apply(changes)
 	return err
 }

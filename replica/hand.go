@@ -48,6 +48,7 @@ func openByHand(c *hand.Config) (hand.Replica, error) {
 	if m := c.Limits; m != nil {
 		d.loop.limits = logLimits{keep: m.Keep, most: m.Most, tail: m.Tail, every: m.Every, atOnce: m.Most, part: m.Part}
 		d.loop.core.OfferFrom(m.OfferFrom)
+		d.loop.docs.tailFrom = m.Tails
 	}
 	d.loop.launch()
 	return d, nil

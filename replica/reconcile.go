@@ -218,7 +218,8 @@ func (l *loop) makeAnew(g *group, doc *document, must *crdt.Document, theirs []c
 		return errAsSigned
 	}
 	before := parts(doc)
-	doc.doc, doc.dirty, doc.stuck = fresh, true, false
+	doc.become(fresh)
+	doc.stuck = false
 	for _, entity := range changedParts(before, parts(doc), doc.ref) {
 		g.events = append(g.events, model.Event{Kind: eventKind(doc.ref.Kind), Entity: entity, Device: device.String()})
 	}

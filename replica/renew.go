@@ -219,8 +219,7 @@ func (l *loop) rewrite(g *group, ref account.Ref, from *crdt.Document, w crdt.Wr
 	if err != nil {
 		return err
 	}
-	doc.doc = out
-	doc.dirty = true
+	doc.become(out)
 	for _, c := range made {
 		pending := (&localChange{ref: ref, raw: c.Raw, after: out.Places(&c)}).pending(encryption.WriterID(w))
 		g.batch.Put(tablePending, numberKey(g.next.Pending), encode(pending))

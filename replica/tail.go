@@ -49,9 +49,9 @@ func wholeRecord(rec *docRecord) onDisk {
 }
 
 // tailOf returns what of the packs of a document may be written as a tail, nil if its
-// record is to be.
-func (o *onDisk) tailOf(packs [][]byte) [][]byte {
-	if o.size < tailFrom || len(packs) > o.packs+tailPacks {
+// record is to be, which is so while it has less than from bytes.
+func (o *onDisk) tailOf(packs [][]byte, from int) [][]byte {
+	if o.size < from || len(packs) > o.packs+tailPacks {
 		return nil
 	}
 	tail, size := packs[o.packs:], 0

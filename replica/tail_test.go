@@ -181,7 +181,7 @@ func TestTailOf(t *testing.T) {
 		"of what was saved":  {onDisk{size: tailFrom}, of(2, 40), 2},
 		"after it was saved": {onDisk{tail: true}, nil, -1},
 	} {
-		got := c.disk.tailOf(c.packs)
+		got := c.disk.tailOf(c.packs, tailFrom)
 		if n := len(got); got == nil && c.want >= 0 || got != nil && n != c.want {
 			t.Errorf("%s: %d packs of %d, want %d", name, n, len(c.packs), c.want)
 		}

@@ -17,7 +17,7 @@ import (
 const tightWindow = 2 << 10
 
 // shortLogs are the limits of worlds in which logs are dropped and documents sent.
-var shortLogs = hand.Limits{Keep: 4, Most: 10, Tail: 3, Every: 2, OfferFrom: 6, Part: 200}
+var shortLogs = hand.Limits{Keep: 4, Most: 10, Tail: 3, Every: 2, OfferFrom: 6, Part: 200, Tails: 100}
 
 // plan is what kind of world it is, drawn from the seed.
 type plan struct {

@@ -62,6 +62,8 @@ type Limits struct {
 	OfferFrom uint64
 	// Part is how many bytes of documents are sent at once, about.
 	Part int
+	// Tails is from how many bytes on the record of a document gets a tail.
+	Tails int
 }
 
 // Replica is an open replica that is driven by hand. To crash it, drop it.
